@@ -1,0 +1,93 @@
+/*
+ * segment - one immutable pair of files with the rows of one tenant and one UTC day.
+ *
+ * `.smp` holds rows and samples in chunks, `.agg` everything that makes them
+ * findable: per service the dictionary, the stack tree, labels, the chunk
+ * directory. `.smp` is written and synced first, then `.agg`, which names it
+ * with length and checksum: the pair exists exactly when `.agg` exists under
+ * its final name. Bytes: docs/storage-format.md, "Segment".
+ *
+ * Order inside is canonical: strings, functions, mappings, locations, streams
+ * sorted, ids are ranks; stacks depth first by location rank. The same rows
+ * give the same data sections, whatever order they came in.
+ *
+ * A segment says which heads it holds (head ids with their LSN bounds), so that
+ * replay after a crash between publishing and recycling counts no row twice.
+ */
+#ifndef STORAGE_SEGMENT_H
+#define STORAGE_SEGMENT_H
+
+#include "base/str.h"
+#include "storage/dataset.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct blob_store;
+struct buf;
+struct err;
+struct segment;
+
+/* 128 bits: unique per instance; the name of both files. */
+struct segment_id {
+    uint64_t hi, lo;
+};
+
+/* A head that went into a segment. */
+struct segment_source {
+    uint64_t head_id; /* unique per instance for ever: the LSN at its birth */
+    uint64_t lsn_first, lsn_last;
+};
+
+/* What the footer tells; also what the catalog caches. */
+struct segment_meta {
+    struct segment_id id;
+    struct str tenant;
+    int32_t day;   /* days since 1970-01-01 UTC */
+    uint8_t level; /* 0: sealed from heads; higher: compacted */
+    struct time_span time;
+    uint64_t rows, samples, agg_bytes, smp_bytes;
+    uint32_t services;
+    int64_t created_ns;
+    const struct segment_source *sources;
+    uint32_t source_count;
+};
+
+/*
+ * Writes one segment from `datasets` (all of meta->tenant, meta->day; services
+ * ascend, one dataset per service) and makes it durable under its final name:
+ * `.smp` temp, sync, rename; `.agg` temp, sync, rename; directory sync after
+ * both. The caller sets id, tenant, day, level, created_ns, sources; the rest
+ * of *meta is filled in. On failure the temps are gone or will be swept at
+ * start. Memory: one service's dictionary plus buffers.
+ */
+int segment_write(struct blob_store *blobs, struct dataset *const *datasets, uint32_t count,
+                  struct segment_meta *meta, struct err *err);
+
+/*
+ * Opens by reading and checking the footer and the section table of `.agg`
+ * and the presence and length of `.smp`. ERR_CORRUPT: set both aside, go on.
+ * On success *out holds one reference.
+ */
+int segment_open(struct blob_store *blobs, struct str tenant, int32_t day, struct segment_id id,
+                 uint8_t level, struct segment **out, struct err *err);
+struct segment *segment_ref(struct segment *s);
+void segment_unref(struct segment *s); /* NULL is fine */
+const struct segment_meta *segment_meta(const struct segment *s);
+
+/* The services inside, ascending: names and time bounds without reading them. */
+uint32_t segment_service_count(const struct segment *s);
+struct str segment_service_name(const struct segment *s, uint32_t i, struct time_span *time);
+
+/*
+ * The dataset of service `i`; borrowed from the segment, which the caller must
+ * hold. The decoded dictionary is cached by bytes in the cache given at open of
+ * the blob store's owner; see segment_cache.h.
+ */
+int segment_dataset_open(struct segment *s, uint32_t i, struct dataset **out, struct err *err);
+void segment_dataset_close(struct dataset *ds); /* NULL is fine */
+
+/* Reads and checks every byte; appends one line per finding. 0 sound, ERR_CORRUPT otherwise. */
+int segment_verify(struct segment *s, struct buf *report, struct err *err);
+
+#endif

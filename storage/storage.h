@@ -1,0 +1,141 @@
+/*
+ * storage - the profile store as api/ sees it: open, push, view, stats, close.
+ *
+ * A push is encoded into the head of its (tenant, service, UTC day) and the
+ * WAL, is acknowledged once durable, and is visible to every view taken after
+ * that. Heads are sealed in the background into immutable segments. A view
+ * pins heads and segments for one query; nothing it shows changes or goes away
+ * before storage_view_release().
+ *
+ * Promise: an acknowledged push is in every later view exactly once, across
+ * kill -9, power cuts and full disks; a push that was not acknowledged is whole
+ * or absent.
+ *
+ * Threads: every function may be called from any thread, except open and
+ * close. Background work consists of step functions (storage_step_*): the
+ * threads of storage_start() loop over them, the simulator calls them in any
+ * order instead of storage_start().
+ *
+ * Lock order (docs/architecture.md, "Locks"): storage.mu (list of heads and
+ * segments) < head.mu (by head id when several) < wal.mu < catalog.
+ */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "storage/dataset.h"
+#include "storage/model/profile.h"
+#include "storage/wal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct clock;
+struct err;
+struct fs;
+struct storage;
+struct storage_view;
+
+enum storage_dedup {
+    STORAGE_DEDUP_OFF,
+    STORAGE_DEDUP_ID,      /* equal stream, time and non-empty id within 10 min count once */
+    STORAGE_DEDUP_CONTENT, /* equal stream, time and content too */
+};
+
+struct storage_options {
+    struct fs *fs; /* rooted at the data directory */
+    const struct clock *clock;
+    enum wal_sync wal_sync;
+    int64_t wal_window_ns, wal_interval_ns;
+    uint64_t wal_file_bytes_min, wal_file_bytes_max, wal_bytes_max;
+    uint64_t head_bytes_max;      /* all heads together; beyond it the largest is sealed */
+    uint64_t head_seal_bytes;     /* one tenant-day of heads this large is sealed */
+    int64_t head_seal_age_ns;     /* oldest row this old (by receive time): sealed */
+    uint32_t heads_per_tenant_max; /* open heads; the oldest is sealed beyond it */
+    uint64_t cache_bytes_max;     /* decoded segment dictionaries */
+    enum storage_dedup dedup;
+};
+
+/* Sensible defaults for everything but fs and clock. */
+void storage_options_init(struct storage_options *o);
+
+/* What start-up found; one log line says it. */
+struct storage_recovery {
+    struct wal_replay_report wal;
+    uint64_t rows_replayed, rows_already_sealed;
+    uint32_t segments, segments_quarantined, temps_removed;
+    bool catalog_rebuilt;
+    int64_t duration_ns;
+};
+
+/*
+ * Opens the data directory, whatever it looks like: damaged files are set aside
+ * in quarantine/ and reported. Fails for: another process holds LOCK
+ * (ERR_BUSY), a newer format (ERR_UNSUPPORTED), a disk that does not work.
+ */
+int storage_open(const struct storage_options *o, struct storage **out,
+                 struct storage_recovery *recovery, struct err *err);
+int storage_start(struct storage *s, struct err *err); /* background threads */
+
+/*
+ * Stops the threads, syncs the WAL, seals heads while `deadline_mono_ns` is not
+ * reached, closes. What is not sealed is in the WAL. NULL is fine.
+ */
+int storage_close(struct storage *s, int64_t deadline_mono_ns, struct err *err);
+
+/*
+ * `done` is called exactly once, from a storage thread without locks (or from
+ * within storage_push for a push of no rows), when the push is durable (rc 0)
+ * or has failed (ERR_IO, ERR_NO_SPACE: not stored). It must not block.
+ */
+typedef void (*storage_push_done)(void *ctx, int rc, const struct err *err);
+
+/*
+ * Takes all rows or none. 0: taken, `done` will be called; the push and what it
+ * points to may be freed at return. Negative: nothing stored, `done` is not
+ * called: ERR_BUSY (memory or WAL full: retry later), ERR_NO_SPACE, ERR_IO
+ * (read-only), ERR_TOO_LARGE.
+ */
+int storage_push(struct storage *s, const struct push *push, storage_push_done done, void *ctx,
+                 struct err *err);
+
+/*
+ * Pins what `tenants` hold in `time` (rows outside may be included in the
+ * datasets; scans filter). `service` non-empty: only that service's datasets.
+ * Datasets of one service from several heads and segments follow each other,
+ * services ascend. No lock is held afterwards.
+ */
+int storage_view_acquire(struct storage *s, const struct str *tenants, uint32_t tenant_count,
+                         struct str service, struct time_span time, struct storage_view **out,
+                         struct err *err);
+struct dataset **storage_view_datasets(struct storage_view *v, uint32_t *count);
+void storage_view_release(struct storage_view *v); /* NULL is fine */
+
+/* Oldest and newest row of a tenant; false when it has none. Cheap. */
+bool storage_tenant_span(struct storage *s, struct str tenant, struct time_span *out);
+
+/* A real write, sync, read and unlink below the data directory, and the WAL's state. */
+int storage_probe(struct storage *s, struct err *err);
+
+struct storage_stats {
+    struct wal_stats wal;
+    uint32_t heads, segments, segments_quarantined, tenants, services;
+    uint64_t head_bytes, head_rows, segment_bytes, segment_rows, segment_samples;
+    uint64_t pushes, rows, duplicates;
+    uint64_t seals, seal_failures;
+};
+void storage_stats(struct storage *s, struct storage_stats *out);
+
+/* Steps: 1 did work, 0 nothing to do, negative failed (and said why once). */
+int storage_step_commit(struct storage *s, bool hurry, struct err *err);
+int storage_step_spare(struct storage *s, struct err *err);
+int storage_step_seal(struct storage *s, bool force, struct err *err); /* force: any head */
+int storage_step_release(struct storage *s, struct err *err);
+
+/* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */
+int storage_verify(struct fs *fs, struct buf *report, struct err *err);
+/* `flamekeep rebuild-catalog`: from the footers, with no server running. */
+int storage_rebuild_catalog(struct fs *fs, const struct clock *clock, struct buf *report,
+                            struct err *err);
+
+#endif
