@@ -1,0 +1,99 @@
+/*
+ * query - questions to the store: trees, merged profiles, series, label lists.
+ *
+ * Each call pins a view, finds the series that match, visits their rows and
+ * merges exactly; nothing is cut (max_nodes is for the encoders). Results live
+ * in query.arena, except where a release function is named. Times compare in
+ * nanoseconds, both ends inclusive (query-api.md, section 5.1), for label lists
+ * in whole milliseconds.
+ *
+ * A series is one sample type of one stream: its labels are the stream's plus
+ * those derived from the type (ingest-api.md, section 3.14).
+ *
+ * Threads: one query has one thread. Cost: checks `canceled` at every row
+ * batch: ERR_CANCELED; memory is the arena's limit: ERR_TOO_LARGE.
+ */
+#ifndef STORAGE_QUERY_H
+#define STORAGE_QUERY_H
+
+#include "storage/dataset.h"
+#include "storage/model/matcher.h"
+#include "storage/model/profile_type.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct arena;
+struct err;
+struct storage;
+struct symbols;
+struct tree;
+struct tree_names;
+
+struct query {
+    const struct str *tenants;
+    uint32_t tenant_count;
+    struct matchers matchers;
+    const struct profile_type *type; /* NULL: any */
+    struct time_span time;
+    const uint64_t *span_ids; /* only samples with one of these; none: all samples */
+    uint32_t span_id_count;
+    const uint8_t (*trace_ids)[16];
+    uint32_t trace_id_count;
+    bool (*canceled)(void *ctx);
+    void *canceled_ctx;
+    struct arena *arena;
+};
+
+/* A finished tree of everything selected. tree_release() it; `names` may be shared by two queries. */
+int query_tree(struct storage *s, const struct query *q, struct tree_names *names,
+               struct tree **out, struct err *err);
+
+/* Samples merged with full symbols, for pprof answers. */
+struct merged_sample {
+    uint32_t node; /* of symbols */
+    value128 value;
+};
+struct merged_profile {
+    struct symbols *symbols;
+    struct merged_sample *samples; /* by node id; samples without frames are left out */
+    uint32_t sample_count;
+    bool any_row; /* false: nothing selected at all */
+};
+int query_profile(struct storage *s, const struct query *q, struct merged_profile *out,
+                  struct err *err);
+void merged_profile_release(struct merged_profile *p);
+
+/* SelectSeries: buckets by right edge, grouped (query-api.md, section 5.5). */
+struct series_point {
+    int64_t time_ms;
+    value128 value;
+};
+struct series {
+    struct labels labels; /* in group_by order, missing ones left out */
+    struct series_point *points;
+    uint32_t point_count;
+};
+struct series_query {
+    int64_t start_ms, end_ms, step_ms; /* step_ms >= 1 */
+    const struct str *group_by;
+    uint32_t group_by_count;
+    int64_t limit; /* <= 0: all */
+};
+/* Ordered by sum of values descending, then by labels. q->time and q->type as given by the caller. */
+int query_series(struct storage *s, const struct query *q, const struct series_query *sq,
+                 struct series **out, uint32_t *count, struct err *err);
+
+/* Lists: sorted, unique. */
+int query_profile_types(struct storage *s, const struct query *q, struct str **ids,
+                        uint32_t *count, struct err *err);
+int query_label_names(struct storage *s, const struct query *q, struct str **names,
+                      uint32_t *count, struct err *err);
+int query_label_values(struct storage *s, const struct query *q, struct str name,
+                       struct str **values, uint32_t *count, struct err *err);
+/* Projections onto `names` (none: all labels), sorted, unique; empty sets are left out. */
+int query_label_sets(struct storage *s, const struct query *q, const struct str *names,
+                     uint32_t name_count, struct labels **sets, uint32_t *count,
+                     struct err *err);
+
+#endif
