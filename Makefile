@@ -306,7 +306,7 @@ compile_commands.json: ## build/compile_commands.json for editors and clang-tidy
 	@mkdir -p build
 	@{ printf '['; sep=; for f in $(filter %.c,$(C_SRC)); do \
 	    printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" "$$f" \
-	        "clang-14 $(subst ",\",$(CFLAGS_ALL)) -DFLAMEKEEP_VERSION='' -c $$f"; sep=,; \
+	        "clang-14 $(subst ",\",$(CFLAGS_ALL)) -c $$f"; sep=,; \
 	done; printf '\n]\n'; } >build/compile_commands.json
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -47,7 +47,7 @@ mapfile -t files < <(cd "$source" && find . -type f | sed 's,^\./,,' | sort)
     echo '#include <string.h>'
     echo
     for i in "${!files[@]}"; do
-        echo "extern const uint8_t web_data_$i[], web_gzip_$i[];"
+        echo "extern const uint8_t web_data_${i}[], web_gzip_${i}[];"
     done
     echo
     echo "enum { ASSET_COUNT = ${#files[@]} };"
