@@ -45,7 +45,7 @@ struct query {
     struct arena *arena;
 };
 
-/* A finished tree of everything selected. tree_release() it; `names` may be shared by two queries. */
+/* A finished tree of everything selected; two queries may share `names` (a diff does). */
 int query_tree(struct storage *s, const struct query *q, struct tree_names *names,
                struct tree **out, struct err *err);
 

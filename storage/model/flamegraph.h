@@ -35,9 +35,8 @@ struct flamegraph {
 };
 
 /*
- * `max_nodes` < 1: no cut. With `tree_rule` the tree is first cut as the TREE
- * format is (what the reference's back end does before encoding), which keeps
- * a real `other` apart until the encoder folds it.
+ * Nodes below the max_nodes-th largest total, and every child called `other`,
+ * fold into one leaf `other` per parent. `max_nodes` < 1: no cut by size.
  */
 int flamegraph_build(const struct tree *tree, int64_t max_nodes, struct arena *arena,
                      struct flamegraph **out, struct err *err);

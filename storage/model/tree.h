@@ -13,8 +13,8 @@
  * Names are interned per *set of trees* (struct tree_names), so that two trees
  * can be compared by id.
  *
- * Ownership: everything comes from the arena given to tree_names_new(); hash
- * tables are freed by tree_release() and tree_names_release(). Threads: one owner.
+ * Ownership: everything comes from the arena given and lives as long as it.
+ * Every failure is ERR_TOO_LARGE: the arena's limit. Threads: one owner.
  */
 #ifndef STORAGE_MODEL_TREE_H
 #define STORAGE_MODEL_TREE_H
@@ -41,17 +41,15 @@ struct tree_node {
     value128 self, total;              /* total: after tree_finish() */
 };
 
-/* Name ids are dense; id 0 is the empty name. Returns NULL when memory is gone. */
+/* Name ids are dense; id 0 is the empty name. NULL at the arena's limit. */
 struct tree_names *tree_names_new(struct arena *arena);
-void tree_names_release(struct tree_names *names); /* NULL is fine */
-/* The text is copied. Fails with ERR_TOO_LARGE at the arena's limit. */
+/* The text is copied. */
 int tree_names_intern(struct tree_names *names, struct str text, uint32_t *id, struct err *err);
 struct str tree_names_text(const struct tree_names *names, uint32_t id);
 uint32_t tree_names_count(const struct tree_names *names);
 
-/* Several trees may share `names`, which must outlive them. */
+/* Several trees may share `names`, which must outlive them. NULL at the arena's limit. */
 struct tree *tree_new(struct arena *arena, struct tree_names *names);
-void tree_release(struct tree *tree); /* NULL is fine */
 struct tree_names *tree_names_of(const struct tree *tree);
 
 /* The child of `parent` called `name`, made if missing. */
