@@ -151,12 +151,22 @@ static int escape(struct parser *p, int quote, char *out, size_t *size)
     return 0;
 }
 
+/* Bytes up to the closing quote; no escape is shorter than what it stands for. */
+static size_t quoted_bytes_max(const struct parser *p, int quote)
+{
+    size_t end = p->at + 1;
+
+    for (; end < p->text.len && p->text.p[end] != quote; end++)
+        if (p->text.p[end] == '\\' && quote != '`')
+            end++;
+    return end - p->at;
+}
+
 /* A string in " ' or `; p->at is at the quote. */
 static int quoted(struct parser *p, struct str *out)
 {
     int quote = peek(p), rc;
-    /* No escape is longer than what it stands for, so the rest of the text is enough. */
-    char *text = arena_alloc(p->arena, p->text.len - p->at);
+    char *text = arena_alloc(p->arena, quoted_bytes_max(p, quote));
     size_t len = 0, size;
 
     if (!text)
