@@ -41,8 +41,8 @@ struct blob_store_ops {
     int (*quarantine)(struct blob_store *b, const char *name, struct err *err);
     /* Every object below `prefix`, any depth. */
     int (*list)(struct blob_store *b, const char *prefix,
-                int (*each)(void *ctx, const char *name, uint64_t size, struct err *err),
-                void *ctx, struct err *err);
+                int (*each)(void *ctx, const char *name, uint64_t size, struct err *err), void *ctx,
+                struct err *err);
     void (*free)(struct blob_store *b);
 };
 

@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "storage/model/labels.h"
 #include "storage/model/profile.h"
+#include "storage/model/value.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,8 +26,6 @@ struct dataset;
 struct err;
 struct sample_columns;
 struct symbols;
-
-typedef unsigned __int128 value128;
 
 /* Unix nanoseconds, both ends inclusive, as the query API selects (query-api.md, section 5.1). */
 struct time_span {
@@ -53,11 +52,11 @@ struct dataset_index {
 struct dataset_row {
     uint32_t stream, typeset;
     int64_t time_ns, duration_ns, period;
-    uint64_t present;         /* bit t: type t has a non-zero value in this row */
-    const value128 *totals;   /* one per type of the typeset: all samples, frames or not */
+    uint64_t present;       /* bit t: type t has a non-zero value in this row */
+    const value128 *totals; /* one per type of the typeset: all samples, frames or not */
     uint32_t sample_count;
-    uint64_t sequence;        /* LSN of its push: stable across sealing and compaction */
-    uint32_t sequence_index;  /* its place in that push */
+    uint64_t sequence;       /* LSN of its push: stable across sealing and compaction */
+    uint32_t sequence_index; /* its place in that push */
 };
 
 /*

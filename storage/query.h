@@ -80,20 +80,20 @@ struct series_query {
     uint32_t group_by_count;
     int64_t limit; /* <= 0: all */
 };
-/* Ordered by sum of values descending, then by labels. q->time and q->type as given by the caller. */
+/* Ordered by sum of values descending, then by labels. q->time and q->type as given by the caller.
+ */
 int query_series(struct storage *s, const struct query *q, const struct series_query *sq,
                  struct series **out, uint32_t *count, struct err *err);
 
 /* Lists: sorted, unique. */
-int query_profile_types(struct storage *s, const struct query *q, struct str **ids,
-                        uint32_t *count, struct err *err);
-int query_label_names(struct storage *s, const struct query *q, struct str **names,
-                      uint32_t *count, struct err *err);
+int query_profile_types(struct storage *s, const struct query *q, struct str **ids, uint32_t *count,
+                        struct err *err);
+int query_label_names(struct storage *s, const struct query *q, struct str **names, uint32_t *count,
+                      struct err *err);
 int query_label_values(struct storage *s, const struct query *q, struct str name,
                        struct str **values, uint32_t *count, struct err *err);
 /* Projections onto `names` (none: all labels), sorted, unique; empty sets are left out. */
 int query_label_sets(struct storage *s, const struct query *q, const struct str *names,
-                     uint32_t name_count, struct labels **sets, uint32_t *count,
-                     struct err *err);
+                     uint32_t name_count, struct labels **sets, uint32_t *count, struct err *err);
 
 #endif

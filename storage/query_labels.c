@@ -188,8 +188,7 @@ static int each_series(struct storage *s, const struct query *q, struct label_se
     return rc;
 }
 
-static int texts_of(const struct label_set *set, struct str **out, uint32_t *count,
-                    struct err *err)
+static int texts_of(const struct label_set *set, struct str **out, uint32_t *count, struct err *err)
 {
     *out = arena_array(set->q->arena, struct str, (size_t)set->count + 1);
     if (!*out)
@@ -228,9 +227,9 @@ struct projection {
     uint32_t count;
 };
 
-static int add_projection(struct label_set *set, const void *ctx,
-                          const struct dataset_index *index, const struct dataset_entry *entry,
-                          uint32_t type, struct arena *scratch, struct err *err)
+static int add_projection(struct label_set *set, const void *ctx, const struct dataset_index *index,
+                          const struct dataset_entry *entry, uint32_t type, struct arena *scratch,
+                          struct err *err)
 {
     const struct projection *p = ctx;
     struct labels all, some = {0};
@@ -250,14 +249,14 @@ static int add_projection(struct label_set *set, const void *ctx,
     return some.count > 0 ? set_add(set, &some, err) : 0;
 }
 
-int query_profile_types(struct storage *s, const struct query *q, struct str **ids,
-                        uint32_t *count, struct err *err)
+int query_profile_types(struct storage *s, const struct query *q, struct str **ids, uint32_t *count,
+                        struct err *err)
 {
     return query_label_values(s, q, STR(LABEL_PROFILE_TYPE), ids, count, err);
 }
 
-int query_label_names(struct storage *s, const struct query *q, struct str **names,
-                      uint32_t *count, struct err *err)
+int query_label_names(struct storage *s, const struct query *q, struct str **names, uint32_t *count,
+                      struct err *err)
 {
     struct label_set set = {.q = q, .seed = hash_seed_random()};
     int rc = each_series(s, q, &set, add_names, NULL, err);
@@ -275,8 +274,7 @@ int query_label_values(struct storage *s, const struct query *q, struct str name
 }
 
 int query_label_sets(struct storage *s, const struct query *q, const struct str *names,
-                     uint32_t name_count, struct labels **sets, uint32_t *count,
-                     struct err *err)
+                     uint32_t name_count, struct labels **sets, uint32_t *count, struct err *err)
 {
     struct label_set set = {.q = q, .seed = hash_seed_random()};
     struct projection p = {names, name_count};

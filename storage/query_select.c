@@ -179,8 +179,8 @@ static bool stream_matches(const struct matchers *m, const struct labels *stream
 static bool type_is(const struct profile_type *want, const struct profile_type *t)
 {
     return str_eq(want->name, t->name) && str_eq(want->sample_type, t->sample_type) &&
-           str_eq(want->sample_unit, t->sample_unit) &&
-           str_eq(want->period_type, t->period_type) && str_eq(want->period_unit, t->period_unit);
+           str_eq(want->sample_unit, t->sample_unit) && str_eq(want->period_type, t->period_type) &&
+           str_eq(want->period_unit, t->period_unit);
 }
 
 /* The types of an entry that match: those present, then by the type and by derived labels. */

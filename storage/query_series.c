@@ -5,8 +5,10 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/int128.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,6 @@
 enum {
     GROUPS_INITIAL = 16,
     POINTS_INITIAL = 16,
-    NS_PER_MS = 1000000,
 };
 
 struct group {
@@ -39,7 +40,7 @@ struct groups {
 struct series_ctx {
     struct groups *groups;
     const struct selected_dataset *sel;
-    uint32_t at;              /* in sel->entries */
+    uint32_t at; /* in sel->entries */
     uint32_t group_of[PROFILE_TYPES_MAX];
     bool resolved;
 };
@@ -69,8 +70,7 @@ static int groups_grow(struct groups *g, struct err *err)
     return 0;
 }
 
-static int find_group(struct groups *g, const struct labels *labels, uint32_t *out,
-                      struct err *err)
+static int find_group(struct groups *g, const struct labels *labels, uint32_t *out, struct err *err)
 {
     uint64_t hash = labels_hash(labels, g->seed);
     uint32_t at;
@@ -160,13 +160,13 @@ static int add_point(struct groups *g, uint32_t index, int64_t time_ms, value128
  */
 static bool bucket_of(const struct series_query *sq, int64_t time_ns, int64_t *time_ms)
 {
-    __int128 t = time_ns / NS_PER_MS, edge;
+    int128 t = time_ns / NS_PER_MS, edge;
 
     if (t <= sq->start_ms)
         edge = sq->start_ms;
     else
-        edge = sq->start_ms +
-               (t - sq->start_ms + sq->step_ms - 1) / sq->step_ms * (__int128)sq->step_ms;
+        edge =
+            sq->start_ms + (t - sq->start_ms + sq->step_ms - 1) / sq->step_ms * (int128)sq->step_ms;
     *time_ms = (int64_t)edge;
     return edge <= sq->end_ms;
 }

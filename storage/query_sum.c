@@ -58,8 +58,8 @@ static void mark_needed(const struct symbols *symbols, struct stack_sums *s)
 }
 
 int stack_sums_scan(const struct query *q, const struct selected_dataset *sel,
-                    struct arena *scratch, const struct symbols **symbols,
-                    struct stack_sums *out, struct err *err)
+                    struct arena *scratch, const struct symbols **symbols, struct stack_sums *out,
+                    struct err *err)
 {
     struct dataset_scan scan = {sel->entries, sel->types, sel->count, q->time, true};
     struct sum_ctx ctx = {q, out, q->span_id_count > 0 || q->trace_id_count > 0};

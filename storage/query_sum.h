@@ -24,8 +24,8 @@ struct stack_sums {
 
 /* Everything comes from `scratch`. *symbols is set when any_row is. */
 int stack_sums_scan(const struct query *q, const struct selected_dataset *sel,
-                    struct arena *scratch, const struct symbols **symbols,
-                    struct stack_sums *out, struct err *err);
+                    struct arena *scratch, const struct symbols **symbols, struct stack_sums *out,
+                    struct err *err);
 
 static inline bool stack_sums_needed(const struct stack_sums *s, uint32_t node)
 {

@@ -48,11 +48,11 @@ struct storage_options {
     enum wal_sync wal_sync;
     int64_t wal_window_ns, wal_interval_ns;
     uint64_t wal_file_bytes_min, wal_file_bytes_max, wal_bytes_max;
-    uint64_t head_bytes_max;      /* all heads together; beyond it the largest is sealed */
-    uint64_t head_seal_bytes;     /* one tenant-day of heads this large is sealed */
-    int64_t head_seal_age_ns;     /* oldest row this old (by receive time): sealed */
+    uint64_t head_bytes_max;       /* all heads together; beyond it the largest is sealed */
+    uint64_t head_seal_bytes;      /* one tenant-day of heads this large is sealed */
+    int64_t head_seal_age_ns;      /* oldest row this old (by receive time): sealed */
     uint32_t heads_per_tenant_max; /* open heads; the oldest is sealed beyond it */
-    uint64_t cache_bytes_max;     /* decoded segment dictionaries */
+    uint64_t cache_bytes_max;      /* decoded segment dictionaries */
     enum storage_dedup dedup;
 };
 

@@ -58,13 +58,13 @@ enum wal_type {
 struct wal_options {
     struct fs *fs;
     const struct clock *clock;
-    uint8_t instance[16];    /* of FORMAT; a file of another instance is refused */
+    uint8_t instance[16]; /* of FORMAT; a file of another instance is refused */
     enum wal_sync sync;
-    int64_t window_ns;       /* group commit window; default 20 ms */
-    int64_t interval_ns;     /* WAL_SYNC_INTERVAL: longest time without a sync */
-    uint64_t file_bytes_min; /* default 4 MiB */
-    uint64_t file_bytes_max; /* default 64 MiB */
-    uint64_t bytes_max;      /* all files together; beyond it appends answer ERR_BUSY */
+    int64_t window_ns;        /* group commit window; default 20 ms */
+    int64_t interval_ns;      /* WAL_SYNC_INTERVAL: longest time without a sync */
+    uint64_t file_bytes_min;  /* default 4 MiB */
+    uint64_t file_bytes_max;  /* default 64 MiB */
+    uint64_t bytes_max;       /* all files together; beyond it appends answer ERR_BUSY */
     uint64_t group_bytes_max; /* unwritten bytes in memory; beyond it appends answer ERR_BUSY */
 };
 

@@ -6,9 +6,9 @@
 #ifndef STORAGE_MODEL_CUT_H
 #define STORAGE_MODEL_CUT_H
 
-#include <stdint.h>
+#include "storage/model/value.h"
 
-typedef unsigned __int128 value128;
+#include <stdint.h>
 
 /*
  * The value at index k if `values` were sorted descending. Reorders `values`.

@@ -176,8 +176,7 @@ static int walk(const struct diff *d, uint32_t other_name, struct flamegraph_lev
             rc = flamegraph_levels_add_root(levels, b.side, err);
         else
             rc = flamegraph_levels_add(levels, b.level, b.side,
-                                       b.node == NO_NODE ? other_name : d->nodes[b.node].name,
-                                       err);
+                                       b.node == NO_NODE ? other_name : d->nodes[b.node].name, err);
         if (rc != 0)
             return rc;
         if (b.node != NO_NODE)
@@ -198,8 +197,8 @@ int flamegraph_diff(const struct tree *left, const struct tree *right, int64_t m
     check(names == tree_names_of(right));
     if ((rc = tree_names_intern(names, STR("other"), &other, err)) != 0)
         return rc;
-    d.nodes = arena_array(arena, struct aligned,
-                          (size_t)tree_node_count(left) + tree_node_count(right));
+    d.nodes =
+        arena_array(arena, struct aligned, (size_t)tree_node_count(left) + tree_node_count(right));
     if (!d.nodes)
         return out_of_memory(arena, err);
     d.nodes[d.count++] = (struct aligned){{TREE_ROOT, TREE_ROOT}, 0, 0, 0};

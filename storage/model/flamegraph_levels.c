@@ -90,8 +90,8 @@ static int reserve(struct flamegraph_levels *l, uint32_t level, struct err *err)
     return 0;
 }
 
-static int add_box(struct flamegraph_levels *l, uint32_t level,
-                   const struct flamegraph_side *sides, uint32_t index, struct err *err)
+static int add_box(struct flamegraph_levels *l, uint32_t level, const struct flamegraph_side *sides,
+                   uint32_t index, struct err *err)
 {
     struct flamegraph_box *b;
     int rc = reserve(l, level, err);
@@ -157,8 +157,7 @@ static int finish_level(const struct flamegraph_levels *l, uint32_t level, struc
     return 0;
 }
 
-int flamegraph_levels_finish(struct flamegraph_levels *l, struct flamegraph **out,
-                             struct err *err)
+int flamegraph_levels_finish(struct flamegraph_levels *l, struct flamegraph **out, struct err *err)
 {
     struct flamegraph *g = arena_new(l->arena, struct flamegraph);
     const struct flamegraph_box *root = &l->boxes[0];

@@ -12,10 +12,10 @@
 #ifndef STORAGE_MODEL_FLAMEGRAPH_LEVELS_H
 #define STORAGE_MODEL_FLAMEGRAPH_LEVELS_H
 
+#include "storage/model/value.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-typedef unsigned __int128 value128;
 
 struct arena;
 struct err;
@@ -31,9 +31,9 @@ struct flamegraph_levels {
     struct arena *arena;
     struct tree_names *names;
     uint32_t sides;
-    uint32_t *index_of;    /* by name id; 0: none yet (the root's own index is never looked up) */
-    bool *shares_root;     /* by name id: index 0 is this name's */
-    uint32_t *name_ids;    /* by index */
+    uint32_t *index_of; /* by name id; 0: none yet (the root's own index is never looked up) */
+    bool *shares_root;  /* by name id: index 0 is this name's */
+    uint32_t *name_ids; /* by index */
     uint32_t name_count;
     struct flamegraph_box *boxes;
     uint32_t box_count, box_cap;
@@ -49,7 +49,6 @@ int flamegraph_levels_add_root(struct flamegraph_levels *l, const struct flamegr
                                struct err *err);
 int flamegraph_levels_add(struct flamegraph_levels *l, uint32_t level,
                           const struct flamegraph_side *sides, uint32_t name, struct err *err);
-int flamegraph_levels_finish(struct flamegraph_levels *l, struct flamegraph **out,
-                             struct err *err);
+int flamegraph_levels_finish(struct flamegraph_levels *l, struct flamegraph **out, struct err *err);
 
 #endif

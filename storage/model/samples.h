@@ -17,6 +17,7 @@
 
 #include "base/str.h"
 #include "storage/model/profile.h"
+#include "storage/model/value.h"
 
 #include <stdint.h>
 
@@ -26,9 +27,9 @@ struct err;
 
 struct sample_columns {
     uint32_t count, type_count;
-    uint32_t *stacks;           /* count node ids, ascending */
+    uint32_t *stacks;                   /* count node ids, ascending */
     int64_t *values[PROFILE_TYPES_MAX]; /* values[t][i] >= 0; NULL when type t was not asked for */
-    uint32_t *links;            /* count indexes into link_table plus one, 0 = none; NULL: no links */
+    uint32_t *links; /* count indexes into link_table plus one, 0 = none; NULL: no links */
     struct profile_link *link_table;
     uint32_t link_count;
 };
@@ -45,6 +46,6 @@ int samples_decode(struct str in, uint32_t count, uint32_t type_count, uint32_t 
                    struct err *err);
 
 /* Exact sum of a column. */
-unsigned __int128 samples_total(const int64_t *values, uint32_t count);
+value128 samples_total(const int64_t *values, uint32_t count);
 
 #endif

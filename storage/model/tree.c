@@ -6,7 +6,6 @@
 #include "base/hash.h"
 
 #include <stdlib.h>
-
 #include <string.h>
 
 enum {
@@ -242,8 +241,7 @@ static uint32_t *name_ranks(const struct tree *t)
  * Two counting sorts: nodes by the rank of their name, then, in that order, to
  * their parents. Each parent's children end up sorted without comparing.
  */
-static void sort_children(struct tree *t, const uint32_t *rank, uint32_t *by_rank,
-                          uint32_t *bucket)
+static void sort_children(struct tree *t, const uint32_t *rank, uint32_t *by_rank, uint32_t *bucket)
 {
     uint32_t at = 0;
 
@@ -305,13 +303,4 @@ const uint32_t *tree_children(const struct tree *tree)
 {
     check(tree->children);
     return tree->children;
-}
-
-int64_t value_saturate(value128 v, bool *saturated)
-{
-    if (v > (value128)INT64_MAX) {
-        *saturated = true;
-        return INT64_MAX;
-    }
-    return (int64_t)v;
 }

@@ -20,6 +20,7 @@
 #define STORAGE_MODEL_TREE_H
 
 #include "base/str.h"
+#include "storage/model/value.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,8 +29,6 @@ struct arena;
 struct err;
 struct tree;
 struct tree_names;
-
-typedef unsigned __int128 value128;
 
 enum {
     TREE_ROOT = 0,
@@ -53,8 +52,7 @@ struct tree *tree_new(struct arena *arena, struct tree_names *names);
 struct tree_names *tree_names_of(const struct tree *tree);
 
 /* The child of `parent` called `name`, made if missing. */
-int tree_child(struct tree *tree, uint32_t parent, uint32_t name, uint32_t *node,
-               struct err *err);
+int tree_child(struct tree *tree, uint32_t parent, uint32_t name, uint32_t *node, struct err *err);
 void tree_add(struct tree *tree, uint32_t node, value128 value);
 
 int tree_finish(struct tree *tree, struct err *err);
@@ -72,8 +70,8 @@ static inline bool tree_is_empty(const struct tree *tree)
  * The smallest total that survives a cut to `max_nodes` (query-api.md, section
  * 6.2): the max_nodes-th largest, root not counted; 0 when nothing is cut.
  */
-int tree_cut_value(const struct tree *tree, int64_t max_nodes, struct arena *scratch,
-                   value128 *out, struct err *err);
+int tree_cut_value(const struct tree *tree, int64_t max_nodes, struct arena *scratch, value128 *out,
+                   struct err *err);
 
 /*
  * A finished copy in which every node below `cut` is replaced by one child
@@ -82,8 +80,5 @@ int tree_cut_value(const struct tree *tree, int64_t max_nodes, struct arena *scr
  */
 int tree_truncate(const struct tree *tree, value128 cut, struct arena *arena, struct tree **out,
                   struct err *err);
-
-/* value128 -> int64, saturating; sets *saturated when it did. */
-int64_t value_saturate(value128 v, bool *saturated);
 
 #endif

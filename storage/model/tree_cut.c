@@ -51,8 +51,8 @@ value128 cut_select(value128 *values, uint32_t count, uint32_t k)
     return values[k];
 }
 
-int tree_cut_value(const struct tree *tree, int64_t max_nodes, struct arena *scratch,
-                   value128 *out, struct err *err)
+int tree_cut_value(const struct tree *tree, int64_t max_nodes, struct arena *scratch, value128 *out,
+                   struct err *err)
 {
     uint32_t count = tree_node_count(tree) - 1;
     const struct tree_node *nodes = tree_nodes(tree);
@@ -77,8 +77,7 @@ struct pair {
 
 /* Copies the survivors among the children of `p.from` and sums the others up. */
 static int copy_children(const struct tree *tree, value128 cut, uint32_t other, struct tree *copy,
-                         struct pair p, struct pair *queue, uint32_t *queue_count,
-                         struct err *err)
+                         struct pair p, struct pair *queue, uint32_t *queue_count, struct err *err)
 {
     const struct tree_node *nodes = tree_nodes(tree);
     const uint32_t *child = tree_children(tree) + nodes[p.from].child_first;

@@ -47,8 +47,8 @@ static void add(struct tree *t, const char *stack, uint64_t value)
         size_t len = strcspn(stack, ";");
         uint32_t name;
 
-        assert_int_equal(
-            tree_names_intern(tree_names_of(t), (struct str){stack, len}, &name, NULL), 0);
+        assert_int_equal(tree_names_intern(tree_names_of(t), (struct str){stack, len}, &name, NULL),
+                         0);
         assert_int_equal(tree_child(t, node, name, &node, NULL), 0);
         stack += len + (stack[len] == ';');
     }

@@ -1,0 +1,173 @@
+#include "base/arena.h"
+
+#include "base/check.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_PER_OBJECT 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_PER_OBJECT 1
+#endif
+#endif
+#ifndef ARENA_PER_OBJECT
+#define ARENA_PER_OBJECT 0
+#endif
+
+enum {
+    ALIGN = 16,
+    BLOCK_MIN = 16 << 10,
+    BLOCK_MAX = 4 << 20, /* doubling stops here: what a last block wastes stays small */
+};
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size;
+    alignas(ALIGN) unsigned char data[];
+};
+
+void arena_init(struct arena *a, size_t limit)
+{
+    *a = (struct arena){.limit = limit};
+}
+
+static void free_chain(struct arena_block *b)
+{
+    while (b) {
+        struct arena_block *next = b->next;
+
+        free(b);
+        b = next;
+    }
+}
+
+void arena_release(struct arena *a)
+{
+    size_t limit = a->limit;
+
+    free_chain(a->first);
+    arena_init(a, limit);
+}
+
+/* A block for at least `size` bytes behind the current one, an old one if it is large enough. */
+static int next_block(struct arena *a, size_t size)
+{
+    struct arena_block *b = a->current ? a->current->next : a->first;
+    size_t want = a->current ? a->current->size * 2 : BLOCK_MIN;
+
+    if (!b || b->size < size) {
+        struct arena_block *fresh;
+
+        if (want > BLOCK_MAX)
+            want = BLOCK_MAX;
+        if (want < size || ARENA_PER_OBJECT)
+            want = size;
+        fresh = malloc(sizeof(*fresh) + want);
+        if (!fresh)
+            return -1;
+        fresh->size = want;
+        fresh->next = b;
+        if (a->current)
+            a->current->next = fresh;
+        else
+            a->first = fresh;
+        b = fresh;
+    }
+    a->current = b;
+    a->offset = 0;
+    return 0;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    size_t rounded;
+    void *p;
+
+    if (size > a->limit)
+        return NULL;
+    rounded = size == 0 ? ALIGN : (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (rounded > a->limit - a->used)
+        return NULL;
+    if (ARENA_PER_OBJECT || !a->current || a->current->size - a->offset < rounded) {
+        if (next_block(a, ARENA_PER_OBJECT ? (size ? size : 1) : rounded) != 0)
+            return NULL;
+    }
+    p = a->current->data + a->offset;
+    a->offset += ARENA_PER_OBJECT ? a->current->size : rounded;
+    a->used += rounded;
+    return p;
+}
+
+void *arena_alloc_array(struct arena *a, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    return arena_alloc(a, bytes);
+}
+
+void *arena_calloc(struct arena *a, size_t count, size_t size)
+{
+    void *p = arena_alloc_array(a, count, size);
+
+    if (p && count * size > 0)
+        memset(p, 0, count * size);
+    return p;
+}
+
+void *arena_memdup(struct arena *a, const void *data, size_t size)
+{
+    void *p = arena_alloc(a, size);
+
+    if (p && size > 0)
+        memcpy(p, data, size);
+    return p;
+}
+
+char *arena_strndup(struct arena *a, const char *text, size_t len)
+{
+    char *p;
+
+    if (len >= a->limit)
+        return NULL;
+    p = arena_alloc(a, len + 1);
+    if (p) {
+        if (len > 0)
+            memcpy(p, text, len);
+        p[len] = '\0';
+    }
+    return p;
+}
+
+struct arena_mark arena_mark(const struct arena *a)
+{
+    return (struct arena_mark){a->current, a->offset, a->used};
+}
+
+void arena_rewind(struct arena *a, struct arena_mark mark)
+{
+    check(mark.used <= a->used);
+    if (ARENA_PER_OBJECT) {
+        struct arena_block **tail = mark.block ? &mark.block->next : &a->first;
+
+        free_chain(*tail);
+        *tail = NULL;
+    }
+    a->current = mark.block;
+    a->offset = mark.offset;
+    a->used = mark.used;
+}
+
+void arena_reset(struct arena *a)
+{
+    arena_rewind(a, (struct arena_mark){0});
+}
+
+size_t arena_used(const struct arena *a)
+{
+    return a->used;
+}
