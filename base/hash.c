@@ -53,6 +53,7 @@ uint64_t checksum64_parts(const void *a, size_t a_size, const void *b, size_t b_
 {
     XXH3_state_t state;
 
+    XXH3_INITSTATE(&state);
     check(XXH3_64bits_reset_withSeed(&state, checksum_seed) == XXH_OK);
     check(XXH3_64bits_update(&state, a, a_size) == XXH_OK);
     check(XXH3_64bits_update(&state, b, b_size) == XXH_OK);

@@ -220,7 +220,7 @@ static int one_matcher(struct parser *p)
 {
     bool is_string = is_quote(peek(p));
     struct str name, value;
-    enum matcher_op op;
+    enum matcher_op op = MATCH_EQ;
     int rc;
 
     if (is_string) {
