@@ -60,9 +60,9 @@ struct connect_call {
     struct http_request *req; /* http_request_canceled(), time, peer */
     struct http_response *res;
     struct arena *arena;
-    enum connect_codec codec; /* of request and answer */
-    uint64_t message_max;     /* bytes of the message after inflating */
-    struct str message;       /* inflated */
+    enum connect_codec codec;               /* of request and answer */
+    uint64_t message_max;                   /* bytes of the message after inflating */
+    struct str message;                     /* inflated */
     const struct ProtobufCMessage *request; /* NULL when rpcs.def says none */
     struct tenants tenants;
     bool wants_gzip;

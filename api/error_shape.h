@@ -15,9 +15,6 @@
 
 #include "base/str.h"
 
-#include <stdbool.h>
-
-struct buf;
 struct err;
 struct http_response;
 
@@ -54,11 +51,5 @@ enum connect_code connect_code_of_err(int rc);
 void error_shape_a(struct http_response *res, int status, struct str message);
 void error_shape_b(struct http_response *res, enum connect_code code, struct str message);
 void error_shape_c(struct http_response *res, int status, struct str message);
-
-/*
- * Appends `text` as a JSON string with its quotes, as Go's encoder does: <, >, &,
- * U+2028 and U+2029 escaped when `html`, invalid UTF-8 replaced by U+FFFD.
- */
-void json_string_append(struct buf *out, struct str text, bool html);
 
 #endif

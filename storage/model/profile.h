@@ -21,8 +21,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PROFILE_NONE UINT32_MAX
+
 enum {
-    PROFILE_NONE = UINT32_MAX,
     /* Rows carry a presence bit per type in one 64-bit word; real clients send at most 8 types. */
     PROFILE_TYPES_MAX = 64,
 };

@@ -1,0 +1,36 @@
+/*
+ * go_fix - what Go's runtime does to symbols and stacks, undone.
+ *
+ * 1. Type parameters that the compiler invents, pkg.(*T[go.shape.int]).M, are cut out
+ *    of every string, so that instances of one function are one function.
+ * 2. Stacks that the runtime cut (at 64 frames, 32 for heap) are completed at the root
+ *    from other stacks of the same profile that show the missing callers.
+ *
+ * Both as the reference does, ../shared/spec/ingest-api.md, section 3.6.
+ * Pure functions over a struct pprof; new strings and stacks are in the arena.
+ * n log n in the number of samples.
+ */
+#ifndef STORAGE_MODEL_GO_FIX_H
+#define STORAGE_MODEL_GO_FIX_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+
+struct arena;
+struct err;
+struct pprof;
+
+/*
+ * Repairs in place; p->strings and p->location_ids may be replaced. `has_bracket`: some
+ * string holds a '[' (validation knows). ERR_TOO_LARGE when the arena is full.
+ */
+int go_fix(struct pprof *p, bool has_bracket, struct arena *arena, struct err *err);
+
+/*
+ * Removes the bracketed groups that start with [go.shape. from a symbol. *out is `symbol`
+ * itself when there is none. Returns false when the arena is full.
+ */
+bool go_fix_symbol(struct str symbol, struct arena *arena, struct str *out);
+
+#endif

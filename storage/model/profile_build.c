@@ -1,0 +1,466 @@
+/* profile_build - see profile_build.h. */
+#include "storage/model/profile_build.h"
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "storage/model/id_index.h"
+#include "storage/model/pprof.h"
+#include "storage/model/sample_groups.h"
+#include "storage/model/series_labels.h"
+
+#include <string.h>
+
+/* States of a table's entry; otherwise its dense index plus one. */
+#define UNSEEN 0
+#define DEAD UINT32_MAX
+
+struct build {
+    const struct pprof *p;
+    const struct labels *request;
+    struct arena *arena;
+    struct profile *profile;
+    uint64_t seed;
+
+    struct id_index mappings, locations, functions;
+    /* By index of the pprof. */
+    uint32_t *string_state, *function_state, *location_state;
+    bool *mapping_used; /* the one after the last stands for id 0 */
+
+    struct sample_groups groups;
+    uint32_t *group_of, *hash_of; /* by sample of the profile */
+    uint32_t *slots;              /* sample plus one */
+    uint32_t slot_mask;
+};
+
+/* --- strings, functions, mappings, locations: on first use --- */
+
+static uint32_t use_string(struct build *b, int64_t index)
+{
+    struct profile *out = b->profile;
+
+    check((uint64_t)index < b->p->string_count);
+    if (b->string_state[index] == UNSEEN) {
+        if (b->p->strings[index].len == 0) {
+            b->string_state[index] = 1;
+        } else {
+            out->strings[out->string_count] = b->p->strings[index];
+            b->string_state[index] = ++out->string_count;
+        }
+    }
+    return b->string_state[index] - 1;
+}
+
+static uint32_t use_function(struct build *b, uint32_t index)
+{
+    struct profile *out = b->profile;
+
+    if (b->function_state[index] == UNSEEN) {
+        const struct pprof_function *f = &b->p->functions[index];
+
+        out->functions[out->function_count] = (struct profile_function){
+            .name = use_string(b, f->name),
+            .system_name = use_string(b, f->system_name),
+            .filename = use_string(b, f->filename),
+            .start_line = f->start_line,
+        };
+        b->function_state[index] = ++out->function_count;
+    }
+    return b->function_state[index] - 1;
+}
+
+/* Index of the mapping of a location; the one after the last for id 0; or NONE. */
+static uint32_t find_mapping(const struct build *b, uint64_t id)
+{
+    return id == 0 ? b->p->mapping_count : id_index_find(&b->mappings, id);
+}
+
+/* Writes the lines, with indexes of the pprof's functions; false: one is unknown. */
+static bool find_lines(const struct build *b, const struct pprof_location *l,
+                       struct profile_line *lines)
+{
+    for (uint32_t i = 0; i < l->line_count; i++) {
+        const struct pprof_line *line = &b->p->lines[l->line_first + i];
+        uint32_t function = id_index_find(&b->functions, line->function_id);
+
+        if (function == ID_INDEX_NONE)
+            return false;
+        lines[i] = (struct profile_line){function, line->line};
+    }
+    return true;
+}
+
+static void use_location(struct build *b, uint32_t index)
+{
+    const struct pprof_location *l = &b->p->locations[index];
+    struct profile *out = b->profile;
+    struct profile_line *lines = out->lines + out->line_count;
+    uint32_t mapping = find_mapping(b, l->mapping_id);
+
+    b->location_state[index] = DEAD;
+    if ((l->line_count == 0 && l->address == 0) || mapping == ID_INDEX_NONE ||
+        !find_lines(b, l, lines))
+        return;
+    for (uint32_t i = 0; i < l->line_count; i++)
+        lines[i].function = use_function(b, lines[i].function);
+    b->mapping_used[mapping] = true;
+    out->locations[out->location_count] = (struct profile_location){
+        .mapping = mapping, /* of the pprof until place_mappings() */
+        .address = l->address,
+        .line_first = out->line_count,
+        .line_count = l->line_count,
+        .is_folded = l->is_folded,
+    };
+    out->line_count += l->line_count;
+    b->location_state[index] = ++out->location_count;
+}
+
+/* Appends the stack to out->stacks, without counting it yet; false: a location is missing. */
+static bool resolve_stack(struct build *b, const struct pprof_sample *s)
+{
+    const uint64_t *ids = b->p->location_ids + s->location_first;
+    uint32_t *stack = b->profile->stacks + b->profile->stack_index_count;
+
+    for (uint32_t i = 0; i < s->location_count; i++) {
+        uint32_t index = id_index_find(&b->locations, ids[i]);
+
+        if (index == ID_INDEX_NONE)
+            return false;
+        if (b->location_state[index] == UNSEEN)
+            use_location(b, index);
+        if (b->location_state[index] == DEAD)
+            return false;
+        stack[i] = b->location_state[index] - 1;
+    }
+    return true;
+}
+
+/* --- samples --- */
+
+static bool has_value(const int64_t *values, uint32_t count)
+{
+    int64_t any = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (values[i] < 0)
+            return false;
+        any |= values[i];
+    }
+    return any != 0;
+}
+
+static void add_values(int64_t *sum, const int64_t *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (__builtin_add_overflow(sum[i], values[i], &sum[i]))
+            sum[i] = INT64_MAX;
+}
+
+static bool same_link(const struct profile_link *a, const struct profile_link *b)
+{
+    return a->span_id == b->span_id && memcmp(a->trace_id, b->trace_id, sizeof(a->trace_id)) == 0;
+}
+
+static uint32_t hash_sample(const struct profile *out, const struct profile_sample *s,
+                            uint32_t group, uint64_t seed)
+{
+    uint64_t trace[2];
+
+    memcpy(trace, s->link.trace_id, sizeof(trace));
+    seed ^= (s->link.span_id ^ trace[0] ^ (trace[1] << 1)) * UINT64_C(0x9e3779b97f4a7c15) + group;
+    return (uint32_t)hash64(seed, out->stacks + s->stack_first,
+                            s->stack_count * sizeof(out->stacks[0]));
+}
+
+/* The equal sample that is there already, or the slot to put this one in. */
+static struct profile_sample *find_equal(struct build *b, const struct profile_sample *s,
+                                         uint32_t group, uint32_t hash, uint32_t *slot)
+{
+    const struct profile *out = b->profile;
+
+    for (*slot = hash & b->slot_mask; b->slots[*slot] != 0; *slot = (*slot + 1) & b->slot_mask) {
+        uint32_t i = b->slots[*slot] - 1;
+        struct profile_sample *other = &out->samples[i];
+
+        if (b->hash_of[i] == hash && b->group_of[i] == group &&
+            other->stack_count == s->stack_count && same_link(&other->link, &s->link) &&
+            memcmp(out->stacks + other->stack_first, out->stacks + s->stack_first,
+                   s->stack_count * sizeof(out->stacks[0])) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static void add_sample(struct build *b, const struct profile_sample *s, uint32_t group,
+                       const int64_t *values)
+{
+    struct profile *out = b->profile;
+    uint32_t hash = hash_sample(out, s, group, b->seed), slot;
+    uint32_t type_count = out->typeset.count;
+    struct profile_sample *equal = find_equal(b, s, group, hash, &slot);
+
+    if (equal != NULL) {
+        add_values(out->values + equal->value_first, values, type_count);
+        return;
+    }
+    out->samples[out->sample_count] = *s;
+    out->samples[out->sample_count].value_first = out->value_count;
+    memcpy(out->values + out->value_count, values, type_count * sizeof(values[0]));
+    b->group_of[out->sample_count] = group;
+    b->hash_of[out->sample_count] = hash;
+    b->slots[slot] = ++out->sample_count;
+    out->value_count += type_count;
+    out->stack_index_count += s->stack_count;
+}
+
+static void add_samples(struct build *b)
+{
+    const struct pprof *p = b->p;
+
+    for (uint32_t i = 0; i < p->sample_count; i++) {
+        const struct pprof_sample *from = &p->samples[i];
+        const int64_t *values = p->values + from->value_first;
+        struct profile_sample s = {.stack_first = b->profile->stack_index_count,
+                                   .stack_count = from->location_count};
+        uint32_t group;
+
+        if (!has_value(values, p->sample_type_count) || !resolve_stack(b, from))
+            continue;
+        group = sample_groups_add(&b->groups, from, &s.link);
+        add_sample(b, &s, group, values);
+    }
+}
+
+/* --- the rest of the profile --- */
+
+static struct str text_at(const struct pprof *p, int64_t index)
+{
+    return (uint64_t)index < p->string_count ? p->strings[index] : (struct str){0};
+}
+
+static void place_types(struct build *b)
+{
+    const struct pprof *p = b->p;
+    struct typeset *t = &b->profile->typeset;
+
+    for (uint32_t i = 0; i < p->sample_type_count; i++)
+        t->types[i] = (struct profile_value_type){text_at(p, p->sample_types[i].type),
+                                                  text_at(p, p->sample_types[i].unit)};
+    t->count = p->sample_type_count;
+    if (p->has_period_type) {
+        t->period_type = text_at(p, p->period_type.type);
+        t->period_unit = text_at(p, p->period_type.unit);
+    }
+}
+
+static bool place_mapping(struct build *b, uint32_t index)
+{
+    static const struct pprof_mapping none = {0};
+    const struct pprof_mapping *m = index < b->p->mapping_count ? &b->p->mappings[index] : &none;
+    struct profile *out = b->profile;
+    struct profile_mapping *to = &out->mappings[out->mapping_count++];
+    struct str build_id = b->p->strings[m->build_id], versioned;
+
+    *to = (struct profile_mapping){
+        .filename = use_string(b, m->filename),
+        .has_functions = m->has_functions,
+        .has_filenames = m->has_filenames,
+        .has_line_numbers = m->has_line_numbers,
+        .has_inline_frames = m->has_inline_frames,
+    };
+    /* With symbols, addresses are noise that would keep equal frames apart. */
+    if (!m->has_functions) {
+        to->memory_start = m->memory_start;
+        to->memory_limit = m->memory_limit;
+        to->file_offset = m->file_offset;
+    }
+    if (!series_labels_build_id(b->request, build_id, b->arena, &versioned))
+        return false;
+    if (versioned.p == build_id.p) {
+        to->build_id = use_string(b, m->build_id);
+    } else {
+        to->build_id = out->string_count;
+        out->strings[out->string_count++] = versioned;
+    }
+    return true;
+}
+
+/* Used mappings in their order; then locations point to them. */
+static bool place_mappings(struct build *b)
+{
+    struct profile *out = b->profile;
+    uint32_t count = b->p->mapping_count + 1;
+    uint32_t *dense = arena_alloc(b->arena, count * sizeof(dense[0]));
+
+    if (dense == NULL)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        dense[i] = out->mapping_count;
+        if (b->mapping_used[i] && !place_mapping(b, i))
+            return false;
+    }
+    for (uint32_t i = 0; i < out->location_count; i++) {
+        struct profile_location *l = &out->locations[i];
+
+        l->mapping = dense[l->mapping];
+        if (out->mappings[l->mapping].has_functions)
+            l->address = 0;
+    }
+    return true;
+}
+
+/* --- memory --- */
+
+#define TAKE(field, count)                                                                         \
+    do {                                                                                           \
+        (field) = arena_alloc(b->arena, (size_t)(count) * sizeof(*(field)));                       \
+        if ((field) == NULL)                                                                       \
+            return false;                                                                          \
+    } while (0)
+
+#define TAKE_ZERO(field, count)                                                                    \
+    do {                                                                                           \
+        (field) = arena_calloc(b->arena, (count), sizeof(*(field)));                               \
+        if ((field) == NULL)                                                                       \
+            return false;                                                                          \
+    } while (0)
+
+static bool take_profile(struct build *b)
+{
+    const struct pprof *p = b->p;
+    struct profile *out;
+
+    TAKE_ZERO(b->profile, 1);
+    out = b->profile;
+    TAKE(out->typeset.types, p->sample_type_count);
+    /* A mapping may bring a string of its own: its version. */
+    TAKE(out->strings, (uint64_t)p->string_count + p->mapping_count + 2);
+    TAKE(out->functions, p->function_count);
+    TAKE(out->mappings, (uint64_t)p->mapping_count + 1);
+    TAKE(out->locations, p->location_count);
+    TAKE(out->lines, p->line_count);
+    TAKE(out->stacks, p->location_id_count);
+    TAKE(out->values, p->value_count);
+    TAKE(out->samples, p->sample_count);
+    out->strings[0] = (struct str){0};
+    out->string_count = 1;
+    out->time_ns = p->time_ns;
+    out->duration_ns = p->duration_ns;
+    out->period = p->period;
+    return true;
+}
+
+static bool take_slots(struct build *b, uint32_t sample_count)
+{
+    uint32_t capacity = 16;
+
+    while (capacity < 2 * (uint64_t)sample_count && capacity < UINT32_C(1) << 31)
+        capacity *= 2;
+    TAKE_ZERO(b->slots, capacity);
+    b->slot_mask = capacity - 1;
+    return true;
+}
+
+static bool take_tables(struct build *b)
+{
+    const struct pprof *p = b->p;
+
+    TAKE_ZERO(b->string_state, p->string_count);
+    TAKE_ZERO(b->function_state, p->function_count);
+    TAKE_ZERO(b->location_state, p->location_count);
+    TAKE_ZERO(b->mapping_used, (uint64_t)p->mapping_count + 1);
+    TAKE(b->group_of, p->sample_count);
+    TAKE(b->hash_of, p->sample_count);
+    return take_slots(b, p->sample_count) &&
+           id_index_init(&b->mappings, p->mappings, sizeof(p->mappings[0]), p->mapping_count,
+                         b->seed, b->arena) &&
+           id_index_init(&b->locations, p->locations, sizeof(p->locations[0]), p->location_count,
+                         b->seed, b->arena) &&
+           id_index_init(&b->functions, p->functions, sizeof(p->functions[0]), p->function_count,
+                         b->seed, b->arena) &&
+           sample_groups_init(&b->groups, p, b->seed, b->arena);
+}
+
+int profile_build(const struct pprof *p, const struct labels *request, uint64_t seed,
+                  struct arena *arena, struct profile_build *out)
+{
+    struct build b = {.p = p, .request = request, .arena = arena, .seed = seed};
+
+    check(p->string_count > 0 && p->sample_type_count <= PROFILE_TYPES_MAX);
+    if (!take_profile(&b) || !take_tables(&b))
+        return ERR_TOO_LARGE;
+    place_types(&b);
+    add_samples(&b);
+    if (!place_mappings(&b))
+        return ERR_TOO_LARGE;
+    *out = (struct profile_build){
+        .profile = b.profile,
+        .group_of = b.group_of,
+        .groups = b.groups.groups,
+        .group_count = b.groups.count,
+        .pairs = b.groups.pairs,
+    };
+    return 0;
+}
+
+/* --- rows --- */
+
+/* Sums samples of one row that have become equal, in place. */
+static bool merge_equal(struct profile_build *built, uint64_t seed, struct arena *arena)
+{
+    struct build state = {.profile = built->profile, .arena = arena, .seed = seed};
+    struct build *b = &state;
+    struct profile *out = built->profile;
+    uint32_t count = out->sample_count, kept = 0;
+
+    b->group_of = built->group_of;
+    TAKE(b->hash_of, count);
+    if (!take_slots(b, count))
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct profile_sample s = out->samples[i];
+        uint32_t row = built->group_of[i], hash = hash_sample(out, &s, row, seed), slot;
+        struct profile_sample *equal = find_equal(b, &s, row, hash, &slot);
+
+        if (equal != NULL) {
+            add_values(out->values + equal->value_first, out->values + s.value_first,
+                       out->typeset.count);
+            continue;
+        }
+        out->samples[kept] = s;
+        b->group_of[kept] = row;
+        b->hash_of[kept] = hash;
+        b->slots[slot] = ++kept;
+    }
+    out->sample_count = kept;
+    return true;
+}
+
+int profile_build_regroup(struct profile_build *b, uint32_t row_count, uint64_t seed,
+                          struct arena *arena, uint32_t *counts)
+{
+    struct profile *out = b->profile;
+    struct profile_sample *sorted;
+    uint32_t *next;
+    uint32_t first = 0;
+
+    if (row_count < b->group_count && !merge_equal(b, seed, arena))
+        return ERR_TOO_LARGE;
+    sorted = arena_alloc(arena, out->sample_count * sizeof(sorted[0]));
+    next = arena_alloc(arena, row_count * sizeof(next[0]));
+    if (sorted == NULL || next == NULL)
+        return ERR_TOO_LARGE;
+    memset(counts, 0, row_count * sizeof(counts[0]));
+    for (uint32_t i = 0; i < out->sample_count; i++)
+        counts[b->group_of[i]]++;
+    for (uint32_t r = 0; r < row_count; r++) {
+        next[r] = first;
+        first += counts[r];
+    }
+    for (uint32_t i = 0; i < out->sample_count; i++)
+        sorted[next[b->group_of[i]]++] = out->samples[i];
+    out->samples = sorted;
+    return 0;
+}
