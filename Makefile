@@ -102,7 +102,7 @@ C_SRC := $(LIB_SRC) $(wildcard server/main.c) $(TEST_SRC) $(TOOL_SRC) $(SUPPORT_
 
 # ---- everyday targets ----------------------------------------------------------------------
 
-.PHONY: all release run test unit e2e asan tsan fuzz fuzzers seeds bench lint cover check soak \
+.PHONY: all release run test unit e2e asan tsan fuzz fuzzers seeds bench lint format cover check soak \
         install docker docker-check help clean deps deps-build deps-test deps-lint deps-fuzz \
         deps-cover deps-docker tests compile_commands.json FORCE
 
@@ -148,6 +148,9 @@ bench: ## figures with their bars, against a release build
 
 lint: deps-lint $(PROTO_H) compile_commands.json ## format, tidy, cppcheck, layers, headers, banned, shellcheck, codespell
 	@bash tests/lint/run.sh
+
+format: deps-lint ## let clang-format rewrite the sources
+	@clang-format-14 -i $$(git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cc')
 
 cover: deps-cover ## coverage of the tests: build/cover/index.html
 	@$(MAKE) --no-print-directory VARIANT=cover test

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+#undef err_io
+
 void err_init(struct err *err)
 {
     err->code = ERR_OK;

@@ -5,12 +5,14 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
 from source import sources
 
 STAMPS = "build/lint/tidy"
+FULL = "build/lint/tidy-full.txt"
 
 
 def digest(paths):
@@ -20,6 +22,17 @@ def digest(paths):
         with open(path, "rb") as f:
             h.update(f.read())
     return h.hexdigest()
+
+
+def findings(text):
+    """The findings with their line, without the analyzer's way to each (which is in FULL)."""
+    kept, keep = [], False
+    for line in text.split("\n"):
+        if re.search(r": (error|warning|note): ", line):
+            keep = ": note: " not in line
+        if keep:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def tidy(path):
@@ -44,13 +57,16 @@ def main():
         if not os.path.exists(stamp):
             todo.append((path, stamp))
     bad = 0
+    full = open(FULL, "w", encoding="utf-8")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for (path, stamp), (_, clean, output) in zip(todo, pool.map(tidy, [p for p, _ in todo])):
             if clean:
                 open(stamp, "w", encoding="utf-8").close()
             else:
                 bad = 1
-                print(output.strip())
+                full.write(output)
+                print(findings(output) or output.strip())
+    full.close()
     print(f"{len(files)} files, {len(todo)} of them read")
     return bad
 
