@@ -64,8 +64,7 @@ struct fs_ops {
     int (*rmdir)(struct fs *fs, const char *path, struct err *err);
     int (*sync_dir)(struct fs *fs, const char *path, struct err *err);
     int (*list)(struct fs *fs, const char *path,
-                int (*each)(void *ctx, const char *name, const struct fs_stat *st,
-                            struct err *err),
+                int (*each)(void *ctx, const char *name, const struct fs_stat *st, struct err *err),
                 void *ctx, struct err *err);
     int (*stat)(struct fs *fs, const char *path, struct fs_stat *out, struct err *err);
     int (*space)(struct fs *fs, struct fs_space *out, struct err *err);
