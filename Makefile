@@ -166,7 +166,9 @@ soak: all tests ## fault loops and fuzzers with random seeds for SOAK_SECONDS=36
 
 install: release ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 build/release/flamekeep $(DESTDIR)$(PREFIX)/bin/flamekeep
-	install -D -m 0644 deploy/flamekeep.service $(DESTDIR)$(PREFIX)/lib/systemd/system/flamekeep.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local,$(PREFIX),' deploy/flamekeep.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/flamekeep.service
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/flamekeep/LICENSE
 	install -m 0644 README.md CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/flamekeep/
 
