@@ -1,14 +1,21 @@
-/* version - which build this is; see the header. */
+/* version - see version.h. The Makefile defines the two macros for this file only. */
 #include "server/version.h"
 
+#include <yaml.h>
+
+#include "server/http/http.h"
+
 #ifndef FLAMEKEEP_VERSION
-#define FLAMEKEEP_VERSION "0.0.0"
+#define FLAMEKEEP_VERSION "unknown"
 #endif
 #ifndef FLAMEKEEP_REVISION
-#define FLAMEKEEP_REVISION "unknown"
+#define FLAMEKEEP_REVISION ""
+#endif
+#ifndef FLAMEKEEP_DATE
+#define FLAMEKEEP_DATE ""
 #endif
 
-const char *version_string(void)
+const char *version_number(void)
 {
     return FLAMEKEEP_VERSION;
 }
@@ -18,11 +25,15 @@ const char *version_revision(void)
     return FLAMEKEEP_REVISION;
 }
 
-const char *version_compiler(void)
+const char *version_date(void)
 {
-#ifdef __clang__
-    return "clang " __clang_version__;
-#else
-    return "gcc " __VERSION__;
-#endif
+    return FLAMEKEEP_DATE;
+}
+
+void version_print(FILE *out)
+{
+    fprintf(out, "flamekeep %s (%s%s%s)\n", version_number(), version_revision(),
+            version_date()[0] ? ", " : "", version_date());
+    fprintf(out, "libmicrohttpd %s\n", http_library_version());
+    fprintf(out, "libyaml %s\n", yaml_get_version_string());
 }

@@ -1,19 +1,14 @@
-/*
- * version - which build this is.
- *
- * The strings are set by the Makefile for one object only, so that a new
- * commit rebuilds one file. They are static and live for ever.
- */
+/* version - who this is; set by the build from VERSION and the commit. */
 #ifndef SERVER_VERSION_H
 #define SERVER_VERSION_H
 
-/* The semantic version of the VERSION file, e.g. "0.1.0". */
-const char *version_string(void);
+#include <stdio.h>
 
-/* The commit, 12 hex digits, or "unknown" when built outside a checkout. */
+const char *version_number(void);
 const char *version_revision(void);
+const char *version_date(void); /* of the sources, from SOURCE_DATE_EPOCH; empty when unknown */
 
-/* The compiler's own name and version, e.g. "gcc 12.2.0". */
-const char *version_compiler(void);
+/* Ours and those of the libraries in use, a line each. */
+void version_print(FILE *out);
 
 #endif

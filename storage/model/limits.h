@@ -41,6 +41,8 @@ struct limits {
     uint64_t push_rate_bytes; /* per second */
     uint64_t push_burst_bytes;
 
+    uint64_t none; /* always 0: what api/routes.def names for an endpoint without a body */
+
     /* Questions. */
     int64_t query_length_max_ns;   /* end - start (0 = off) */
     int64_t query_lookback_max_ns; /* start is moved up to now - this (0 = off) */
