@@ -16,7 +16,7 @@ struct storage;
 
 /* Who built this, for buildinfo, metrics and the page. */
 struct api_build {
-    const char *version, *revision, *branch, *date;
+    const char *version, *revision, *date;
 };
 
 struct api {

@@ -76,6 +76,13 @@ struct http_app {
     void *ctx;
     const struct http_route *(*find)(void *ctx, struct str method, struct str path, int *status,
                                      const char **allow);
+    /*
+     * Optional: words a refusal that the server itself decides (413, 429, 503)
+     * the way the route's clients expect. Status, Retry-After and Connection
+     * are set by the server afterwards. route is NULL before one was found.
+     */
+    void (*fail)(void *ctx, const struct http_route *route, int status, const char *message,
+                 struct http_response *res);
 };
 
 struct http_options {
