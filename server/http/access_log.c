@@ -1,11 +1,14 @@
 /*
- * access_log - one line per request when somebody asked for it or something is odd.
+ * access_log - metrics of a request, and one line when somebody asked for it or something is odd.
  *
  * Debug level logs every request; a slow one is info, a 5xx a warning, both
  * rate limited. Bodies, query strings and credentials are never logged.
  */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "server/http/internal.h"
 
 #define LINE_INTERVAL_NS (100 * NS_PER_MS)
@@ -27,6 +30,13 @@ void exchange_log(struct http_request *req, bool complete)
     int64_t duration_ns = now_ns - req->start_ns;
     enum log_level level = line_level(req, duration_ns);
     uint64_t held_back = 0;
+    char status[8];
+
+    struct str route = req->route ? str_from(req->route->name) : STR("none");
+    snprintf(status, sizeof(status), "%d", req->res.status);
+    metric_family_add(METRIC_http_requests, route, 1);
+    metric_family_add(METRIC_http_responses, str_from(status), 1);
+    metric_observe(METRIC_http_request_seconds, route, (double)duration_ns / (double)NS_PER_S);
 
     if (level < log_get_level())
         return;

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "server/http/internal.h"
 
 enum { PERIOD_NS = 250000000 };
@@ -65,10 +66,11 @@ static const char *overdue(const struct http_server *s, struct http_conn *conn, 
 
 unsigned int reaper_step(struct http_server *s)
 {
-    unsigned int closed = 0;
+    unsigned int closed = 0, open = 0;
     int64_t now_ns = server_mono_ns(s);
     mutex_lock(&s->mu);
     for (struct http_conn *conn = s->conns; conn; conn = conn->next) {
+        open++;
         if (atomic_load(&conn->doomed))
             continue;
         const char *reason = overdue(s, conn, now_ns);
@@ -76,11 +78,15 @@ unsigned int reaper_step(struct http_server *s)
             continue;
         atomic_store(&conn->doomed, true);
         shutdown(conn->fd, SHUT_RDWR);
+        metric_family_add(METRIC_http_connections_closed, str_from(reason), 1);
         log_debug("connection closed", LOG_CSTR("reason", reason),
                   LOG_STR("peer", ((struct str){conn->peer, conn->peer_len})));
         closed++;
     }
     mutex_unlock(&s->mu);
+    metric_set(METRIC_http_connections, open);
+    metric_set(METRIC_http_in_flight, atomic_load(&s->in_flight));
+    metric_set(METRIC_http_body_bytes, (int64_t)atomic_load(&s->memory_used));
     return closed;
 }
 

@@ -14,6 +14,9 @@
 #include "base/err.h"
 #include "server/config_value.h"
 
+/* argv and envp are not const, literals are. */
+#define ARG(text) ((char *)(uintptr_t)(text))
+
 static char *no_env[] = {NULL};
 
 /* Writes a configuration file; the caller unlinks it. */
@@ -30,7 +33,7 @@ static void write_file(char *path, const char *text)
 static int load_file(struct config *c, const char *text, int argc, char **argv, char **envp,
                      struct err *err)
 {
-    char path[256], *words[8] = {"--config", path};
+    char path[256], *words[8] = {ARG("--config"), path};
     write_file(path, text);
     for (int i = 0; i < argc; i++)
         words[2 + i] = argv[i];
@@ -59,8 +62,9 @@ static void test_later_sources_win(void **state)
 {
     struct config c;
     struct err err = {0};
-    char *env[] = {"FLAMEKEEP_WAL_WINDOW=2ms", "FLAMEKEEP_HTTP_THREADS=2", "PATH=/bin", NULL};
-    char *flags[] = {"--http.threads=3"};
+    char *env[] = {ARG("FLAMEKEEP_WAL_WINDOW=2ms"), ARG("FLAMEKEEP_HTTP_THREADS=2"),
+                   ARG("PATH=/bin"), NULL};
+    char *flags[] = {ARG("--http.threads=3")};
     (void)state;
     int rc =
         load_file(&c, "wal.window: 1ms\nhttp:\n  threads: 1\n  workers: 7\n", 1, flags, env, &err);
@@ -79,8 +83,8 @@ static void test_a_flag_takes_its_value_in_both_forms(void **state)
 {
     struct config c;
     struct err err = {0};
-    char *flags[] = {"--wal.sync", "interval", "--data=/x", "--auth.multitenancy",
-                     "--log.level=debug"};
+    char *flags[] = {ARG("--wal.sync"), ARG("interval"), ARG("--data=/x"),
+                     ARG("--auth.multitenancy"), ARG("--log.level=debug")};
     (void)state;
     assert_int_equal(config_load(&c, 5, flags, no_env, &err), EXIT_OK);
     assert_int_equal(c.wal_sync, 1);
@@ -94,14 +98,14 @@ static void test_presets_change_limits_and_single_limits_win(void **state)
 {
     struct config c;
     struct err err = {0};
-    char *flags[] = {"--limits.samples_max=5", "--limits=reference"};
+    char *flags[] = {ARG("--limits.samples_max=5"), ARG("--limits=reference")};
     (void)state;
     assert_int_equal(config_load(&c, 2, flags, no_env, &err), EXIT_OK);
     assert_int_equal(c.limits.samples_max, 5);
     assert_int_equal(c.limits.profile_bytes_max, 4 << 20);
     assert_int_equal(c.limits.query_length_max_ns, INT64_C(86400000000000));
     config_release(&c);
-    char *sizes[] = {"--limits", "reference-sizes"};
+    char *sizes[] = {ARG("--limits"), ARG("reference-sizes")};
     assert_int_equal(config_load(&c, 2, sizes, no_env, &err), EXIT_OK);
     assert_int_equal(c.limits.samples_max, 16000);
     assert_int_equal(c.limits.query_length_max_ns, 0);
@@ -109,8 +113,7 @@ static void test_presets_change_limits_and_single_limits_win(void **state)
 }
 
 struct refusal {
-    char *flag, *env;
-    const char *file;
+    const char *flag, *env, *file;
     int rc;
     const char *says;
 };
@@ -146,7 +149,7 @@ static void test_mistakes_are_refused_with_the_nearest_name(void **state)
         const struct refusal *r = &list[i];
         struct config c;
         struct err err = {0};
-        char *flags[] = {r->flag}, *env[] = {r->env, NULL};
+        char *flags[] = {ARG(r->flag)}, *env[] = {ARG(r->env), NULL};
         int rc = r->file ? load_file(&c, r->file, 0, NULL, no_env, &err)
                          : config_load(&c, r->flag ? 1 : 0, flags, env, &err);
         if (rc != r->rc || !strstr(err.msg, r->says))
@@ -161,8 +164,9 @@ static void test_names_that_kubernetes_injects_are_ignored(void **state)
 {
     struct config c;
     struct err err = {0};
-    char *env[] = {"FLAMEKEEP_PORT=tcp://10.0.0.1:4040", "FLAMEKEEP_PORT_4040_TCP_ADDR=10.0.0.1",
-                   "FLAMEKEEP_SERVICE_HOST=10.0.0.1", NULL};
+    char *env[] = {ARG("FLAMEKEEP_PORT=tcp://10.0.0.1:4040"),
+                   ARG("FLAMEKEEP_PORT_4040_TCP_ADDR=10.0.0.1"),
+                   ARG("FLAMEKEEP_SERVICE_HOST=10.0.0.1"), NULL};
     (void)state;
     assert_int_equal(config_load(&c, 0, NULL, env, &err), EXIT_OK);
     config_release(&c);
@@ -172,7 +176,8 @@ static void test_what_is_printed_reads_back_the_same(void **state)
 {
     struct config a, b;
     struct err err = {0};
-    char *flags[] = {"--data=a \"b\"\\c", "--wal.window=1h30m7ms", "--limits=reference"};
+    char *flags[] = {ARG("--data=a \"b\"\\c"), ARG("--wal.window=1h30m7ms"),
+                     ARG("--limits=reference")};
     char *first = NULL, text[CONFIG_TEXT_MAX], other[CONFIG_TEXT_MAX];
     size_t size = 0;
     (void)state;

@@ -1,0 +1,123 @@
+/*
+ * status - is it alive, is it ready, what is it, what does it hold. Nothing here
+ * touches a profile.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/handlers.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/metrics.h"
+#include "web/assets.h"
+
+/* Everything the page needs is its own; nothing may be loaded from elsewhere. */
+#define PAGE_POLICY                                                                                \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+enum http_result healthy_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    (void)api;
+    (void)req;
+    http_response_text(res, 200, "ok\n");
+    return HTTP_DONE;
+}
+
+enum http_result ready_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    struct err err = {0};
+    (void)req;
+    if (!api->ready || api->ready(api->ready_ctx, &err) == 0) {
+        http_response_text(res, 200, "ready");
+        return HTTP_DONE;
+    }
+    http_response_text(res, 503, err.msg);
+    http_response_retry_after(res, 1);
+    return HTTP_DONE;
+}
+
+enum http_result metrics_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    (void)api;
+    (void)req;
+    http_response_type(res, "text/plain; version=0.0.4; charset=utf-8");
+    metrics_write(http_response_body(res));
+    return HTTP_DONE;
+}
+
+/* The one answer in which empty members are shown, as the reference does. */
+enum http_result buildinfo_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    const struct api_build *b = &api->build;
+    struct buf *out = http_response_body(res);
+    http_response_type(res, "application/json");
+    if (http_request_accepts_type(req, "application/json+pretty"))
+        buf_printf(out,
+                   "{\n  \"status\": \"success\",\n  \"data\": {\n    \"version\": \"%s\",\n"
+                   "    \"revision\": \"%s\",\n    \"branch\": \"\",\n    \"buildUser\": \"\",\n"
+                   "    \"buildDate\": \"%s\",\n    \"goVersion\": \"\"\n  }\n}",
+                   b->version, b->revision, b->date);
+    else
+        buf_printf(out,
+                   "{\"status\":\"success\",\"data\":{\"version\":\"%s\",\"revision\":\"%s\","
+                   "\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"%s\",\"goVersion\":\"\"}}",
+                   b->version, b->revision, b->date);
+    return HTTP_DONE;
+}
+
+/* Anything else below /api/, as the reference's gateway words it. */
+enum http_result api_unknown(struct api *api, struct http_request *req, struct http_response *res)
+{
+    (void)api;
+    (void)req;
+    http_response_json(res, 404, STR("{\"code\":5,\"message\":\"Not Found\",\"details\":[]}"));
+    return HTTP_DONE;
+}
+
+static enum http_result send_asset(const struct web_asset *asset, const char *cache,
+                                   struct http_request *req, struct http_response *res)
+{
+    struct str known;
+    http_response_header(res, "ETag", asset->etag);
+    http_response_header(res, "Cache-Control", cache);
+    http_response_header(res, "X-Content-Type-Options", "nosniff");
+    http_response_header(res, "Referrer-Policy", "same-origin");
+    http_response_header(res, "Vary", "Accept-Encoding");
+    if (http_request_header(req, "If-None-Match", &known) && str_eq(known, str_from(asset->etag))) {
+        http_response_status(res, 304);
+        return HTTP_DONE;
+    }
+    http_response_type(res, asset->content_type);
+    if (http_request_accepts_gzip(req)) {
+        http_response_header(res, "Content-Encoding", "gzip");
+        http_response_static(res, (struct str){(const char *)asset->gzip, asset->gzip_size});
+    } else {
+        http_response_static(res, (struct str){(const char *)asset->data, asset->size});
+    }
+    return HTTP_DONE;
+}
+
+enum http_result index_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    const struct web_asset *asset = web_asset_find("index.html", strlen("index.html"));
+    (void)api;
+    http_response_header(res, "Content-Security-Policy", PAGE_POLICY);
+    return send_asset(asset, "no-cache", req, res);
+}
+
+enum http_result asset_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    struct str path = http_request_path(req);
+    size_t skip = strlen("/assets/");
+    const struct web_asset *asset = web_asset_find(path.p + skip, path.len - skip);
+    (void)api;
+    if (asset)
+        return send_asset(asset, "no-cache", req, res);
+    http_response_text(res, 404, "404 page not found\n");
+    http_response_header(res, "X-Content-Type-Options", "nosniff");
+    return HTTP_DONE;
+}

@@ -1,0 +1,151 @@
+/*
+ * main - subcommands and flags; everything else is app.c's.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "server/app.h"
+#include "server/config.h"
+#include "server/config_value.h"
+#include "server/signals.h"
+#include "server/version.h"
+
+static int serve_main(const struct config *config)
+{
+    signals_init();
+    return app_serve(config);
+}
+
+static int config_print_main(const struct config *config)
+{
+    config_print(config, stdout);
+    return EXIT_OK;
+}
+
+static int config_check_main(const struct config *config)
+{
+    (void)config;
+    puts("configuration is valid");
+    return EXIT_OK;
+}
+
+static int version_main(const struct config *config)
+{
+    (void)config;
+    version_print(stdout);
+    return EXIT_OK;
+}
+
+struct command {
+    const char *name, *second; /* second word, or NULL */
+    int (*run)(const struct config *config);
+    bool configured; /* takes options */
+    const char *help;
+};
+
+static int help_main(const struct config *config);
+
+static const struct command commands[] = {
+    {"serve", NULL, serve_main, true, "take profiles and answer questions until SIGTERM"},
+    {"healthcheck", NULL, app_healthcheck, true,
+     "ask the server on this machine whether it is ready"},
+    {"verify", NULL, app_verify, true, "read every byte of the data directory and report damage"},
+    {"rebuild-catalog", NULL, app_rebuild_catalog, true,
+     "make the catalog again from the segments"},
+    {"config", "print", config_print_main, true, "show every option with its value and source"},
+    {"config", "check", config_check_main, true, "say whether the configuration is valid"},
+    {"version", NULL, version_main, false, "versions of this program and its libraries"},
+    {"help", NULL, help_main, false, "this text"},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: flamekeep COMMAND [--option value ...]\n\ncommands:\n", out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const struct command *c = &commands[i];
+        char name[32];
+        snprintf(name, sizeof(name), "%s%s%s", c->name, c->second ? " " : "",
+                 c->second ? c->second : "");
+        fprintf(out, "  %-16s %s\n", name, c->help);
+    }
+}
+
+static int help_main(const struct config *config)
+{
+    (void)config;
+    print_usage(stdout);
+    fputs("\noptions (also as FLAMEKEEP_NAME in the environment, '.' and '-' become '_',\n"
+          "and as `name: value` in the file that --config names):\n",
+          stdout);
+    config_help(stdout);
+    return EXIT_OK;
+}
+
+/* The command that argv names and how many words that took; NULL when unknown. */
+static const struct command *find_command(int argc, char **argv, int *words)
+{
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        name = "version";
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const struct command *c = &commands[i];
+        if (strcmp(c->name, name) != 0)
+            continue;
+        *words = 2;
+        if (!c->second)
+            return c;
+        *words = 3;
+        if (argc > 2 && strcmp(c->second, argv[2]) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *best = commands[0].name;
+    unsigned int distance = UINT32_MAX;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        unsigned int d = config_edit_distance(name, commands[i].name);
+        if (d < distance) {
+            distance = d;
+            best = commands[i].name;
+        }
+    }
+    if (distance == 0)
+        fprintf(stderr, "flamekeep: '%s' needs a second word; see `flamekeep help`\n", name);
+    else
+        fprintf(stderr, "flamekeep: unknown command '%s'; did you mean '%s'?\n", name, best);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+    struct config config;
+    struct err err = {0};
+    int words = 0;
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    const struct command *command = find_command(argc, argv, &words);
+    if (!command)
+        return unknown_command(argv[1]);
+    if (!command->configured)
+        return command->run(NULL);
+    for (int i = words; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return help_main(NULL);
+    int rc = config_load(&config, argc - words, argv + words, envp, &err);
+    if (rc == EXIT_OK)
+        rc = command->run(&config);
+    else
+        fprintf(stderr, "flamekeep: %s\n", err.msg);
+    config_release(&config);
+    return rc;
+}
