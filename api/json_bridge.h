@@ -9,11 +9,9 @@
  * kept (one-member oneof).
  *
  * For requests and small answers; flame graphs and series have writers of their own.
- * Errors name message and field: "querier.v1.SelectSeriesRequest.step: not a number".
- *
- * Reading a text that is larger than needed: the parser's tree takes up to
- * JSON_BRIDGE_BYTES_PER_BYTE times its size from the heap while it is parsed;
- * the caller bounds the text. Depth is bounded by JSON_BRIDGE_DEPTH_MAX.
+ * Errors name message and field: "querier.v1.SelectSeriesRequest.step: expected a number".
+ * While a text is parsed its tree takes up to
+ * JSON_BRIDGE_MEMORY_MAX from the heap; what would need more is refused before.
  *
  * Threads: pure functions.
  */
@@ -31,8 +29,8 @@ struct buf;
 struct err;
 
 enum {
-    JSON_BRIDGE_DEPTH_MAX = 64,      /* our deepest message has 5 */
-    JSON_BRIDGE_BYTES_PER_BYTE = 80, /* worst case, an array of empty objects */
+    JSON_BRIDGE_DEPTH_MAX = 64,                 /* our deepest message has 5 */
+    JSON_BRIDGE_MEMORY_MAX = 256 * 1024 * 1024, /* four times the largest real push */
 };
 
 /*
