@@ -18,6 +18,7 @@
 
 #include "storage/dataset.h"
 #include "storage/model/matcher.h"
+#include "storage/model/merged_profile.h"
 #include "storage/model/profile_type.h"
 
 #include <stdbool.h>
@@ -26,7 +27,6 @@
 struct arena;
 struct err;
 struct storage;
-struct symbols;
 struct tree;
 struct tree_names;
 
@@ -49,20 +49,9 @@ struct query {
 int query_tree(struct storage *s, const struct query *q, struct tree_names *names,
                struct tree **out, struct err *err);
 
-/* Samples merged with full symbols, for pprof answers. */
-struct merged_sample {
-    uint32_t node; /* of symbols */
-    value128 value;
-};
-struct merged_profile {
-    struct symbols *symbols;
-    struct merged_sample *samples; /* by node id; samples without frames are left out */
-    uint32_t sample_count;
-    bool any_row; /* false: nothing selected at all */
-};
+/* Everything selected with full symbols. On success release *out with merged_profile_release(). */
 int query_profile(struct storage *s, const struct query *q, struct merged_profile *out,
                   struct err *err);
-void merged_profile_release(struct merged_profile *p);
 
 /* SelectSeries: buckets by right edge, grouped (query-api.md, section 5.5). */
 struct series_point {

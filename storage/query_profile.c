@@ -260,11 +260,3 @@ int query_profile(struct storage *s, const struct query *q, struct merged_profil
         merged_profile_release(out);
     return rc;
 }
-
-void merged_profile_release(struct merged_profile *p)
-{
-    symbols_free(p->symbols);
-    p->symbols = NULL;
-    p->samples = NULL;
-    p->sample_count = 0;
-}
