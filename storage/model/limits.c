@@ -31,6 +31,7 @@ static const struct limits limits_default = {
     .query_lookback_max_ns = 0,
     .nodes_default = 8192,
     .nodes_max = 1048576,
+    .query_memory_bytes_max = 512 * MIB,
 };
 
 static void limits_reference_sizes(struct limits *limits)

@@ -48,6 +48,7 @@ struct limits {
     int64_t query_lookback_max_ns; /* start is moved up to now - this (0 = off) */
     int64_t nodes_default;         /* max_nodes when the question has none */
     int64_t nodes_max;             /* largest max_nodes one may ask for */
+    uint64_t query_memory_bytes_max; /* working memory of one question */
 };
 
 enum limits_preset {
