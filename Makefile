@@ -244,7 +244,7 @@ $(B)/gen/%.c.o: $(GEN)/%.c $(B)/flags.stamp | deps-build $(PROTO_H)
 
 $(B)/gen/%.S.o: $(GEN)/%.S $(B)/flags.stamp | deps-build
 	@mkdir -p $(@D)
-	$(call Q,as)$(CC) -c -o $@ $<
+	$(call Q,as)$(CC) $(filter -fcf-protection%,$(FLAGS_$(VARIANT))) -c -o $@ $<
 
 $(B)/%.c.o: %.c $(B)/flags.stamp | deps-build $(PROTO_H)
 	@mkdir -p $(@D)

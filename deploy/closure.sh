@@ -9,7 +9,9 @@ binary=$1
 root=$2/root
 mkdir -p "$root/usr/bin" "$root/etc" "$2/volumes/data"
 chmod 0770 "$2/volumes/data"
-install -m 0755 -s "$binary" "$root/usr/bin/flamekeep"
+install -m 0755 "$binary" "$root/usr/bin/flamekeep"
+# Symbols stay, so that the server can be profiled as it runs.
+strip --strip-debug "$root/usr/bin/flamekeep"
 
 # Each line names a file as `name => /path (address)` or, for the loader, `/path (address)`.
 mapfile -t libraries < <(ldd "$binary" | sed -nE 's/.*=> (\/[^ ]+) \(.*/\1/p; s/^\t(\/[^ ]+) \(.*/\1/p' | sort -u)

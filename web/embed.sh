@@ -29,6 +29,8 @@ blob() { # symbol file
 
 mapfile -t files < <(cd "$source" && find . -type f | sed 's,^\./,,' | sort)
 {
+    # Without its note, one object would switch off indirect-branch protection for the program.
+    printf '#ifdef __CET__\n#include <cet.h>\n#endif\n'
     echo '    .section .rodata'
     for i in "${!files[@]}"; do
         f=${files[$i]}

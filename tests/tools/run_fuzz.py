@@ -47,6 +47,9 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("build")
     args = parser.parse_args()
+    if not os.path.isdir(args.build):
+        print(f"{args.build}: no fuzz target was built")
+        return 1
     names = sorted(f for f in os.listdir(args.build)
                    if f.startswith("fuzz_") and "." not in f and args.only in f)
     # A target whose source is gone must not be run from an old build.
