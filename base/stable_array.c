@@ -1,0 +1,39 @@
+#include "base/stable_array.h"
+
+#include <stdlib.h>
+
+void stable_array_init(struct stable_array *a, uint32_t item_size)
+{
+    *a = (struct stable_array){.item_size = item_size};
+}
+
+void stable_array_release(struct stable_array *a)
+{
+    for (int i = 0; i < STABLE_BLOCKS; i++)
+        free(a->blocks[i]);
+    stable_array_init(a, a->item_size);
+}
+
+size_t stable_array_next_bytes(const struct stable_array *a)
+{
+    uint32_t block = stable_array_block(a->count);
+
+    if (block >= STABLE_BLOCKS || a->blocks[block])
+        return 0;
+    return ((size_t)1 << (block + STABLE_FIRST_BITS)) * a->item_size;
+}
+
+void *stable_array_add(struct stable_array *a)
+{
+    uint32_t block = stable_array_block(a->count);
+
+    if (block >= STABLE_BLOCKS)
+        return NULL;
+    if (!a->blocks[block]) {
+        a->blocks[block] = calloc((size_t)1 << (block + STABLE_FIRST_BITS), a->item_size);
+        if (!a->blocks[block])
+            return NULL;
+    }
+    a->count++;
+    return stable_array_at(a, a->count - 1);
+}
