@@ -79,7 +79,7 @@ void exchange_free(struct http_request *req)
 /* In the shape of Go's http.Error: text, newline, nosniff. */
 static void fill_text(struct http_request *req, int status, const char *text)
 {
-    char line[TEXT_MAX];
+    char line[ERR_MSG_MAX + 1]; /* a message and its newline */
     snprintf(line, sizeof(line), "%s\n", text);
     http_response_text(&req->res, status, line);
     http_response_header(&req->res, "X-Content-Type-Options", "nosniff");
