@@ -31,10 +31,10 @@ static enum http_result dispatch(void *ctx, const struct http_route *route,
 static struct api_route routes[] = {
 #define ROUTE(method_, path_, handler_, body_max_, flags_)                                         \
     {                                                                                              \
-        .http = {.name = path_, .flags = (flags_), .handler = dispatch},                           \
+        .http = {.name = (path_), .flags = (flags_), .handler = dispatch},                         \
         .handler = (handler_),                                                                     \
         .method = #method_,                                                                        \
-        .path = {path_, sizeof(path_) - 1},                                                        \
+        .path = {(path_), sizeof(path_) - 1},                                                      \
         .limit = offsetof(struct limits, body_max_),                                               \
     },
 #include "api/routes.def"

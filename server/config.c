@@ -13,9 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "server/config_notes.h"
 #include "server/config_value.h"
+
+enum { NOTES_BYTES_MAX = 4 << 20 };
 
 enum option_type {
     TYPE_BOOL,
@@ -103,26 +106,15 @@ static void env_name(const char *name, char *out, size_t size)
 int config_note(struct config_notes *notes, int option, const char *text, enum config_source source,
                 const char *where, struct err *err)
 {
-    struct config_note *note = &notes->list[option];
-    char *copy = strdup(text), *place = strdup(where);
+    const char *copy = arena_strndup(notes->arena, text, strlen(text));
+    const char *place = arena_strndup(notes->arena, where, strlen(where));
     if (!copy || !place) {
-        free(copy);
-        free(place);
-        err_set(err, ERR_NOMEM, "out of memory reading the configuration");
-        return EXIT_FAILED;
+        err_set(err, ERR_TOO_LARGE, "%s: more than %d bytes of configuration", where,
+                NOTES_BYTES_MAX);
+        return EXIT_CONFIG;
     }
-    free(note->text);
-    free(note->where);
-    *note = (struct config_note){copy, place, source};
+    notes->list[option] = (struct config_note){copy, place, source};
     return EXIT_OK;
-}
-
-static void notes_release(struct config_notes *notes)
-{
-    for (int i = 0; i < CONFIG_OPTION_COUNT; i++) {
-        free(notes->list[i].text);
-        free(notes->list[i].where);
-    }
 }
 
 /* Names that Kubernetes sets in every pod beside a service called flamekeep. */
@@ -331,29 +323,25 @@ static int check_whole(const struct config *c, struct err *err)
 /* The file named by flag or environment, read before them: they win. */
 static int read_all(struct config_notes *notes, int argc, char **argv, char **envp, struct err *err)
 {
-    struct config_notes over = {0};
+    struct config_notes over = {.arena = notes->arena};
     int rc = read_env(&over, envp, err);
     if (rc == EXIT_OK)
         rc = read_flags(&over, argc, argv, err);
     const char *file = over.list[CONFIG_OPTION_config].text;
     if (rc == EXIT_OK && file && *file)
         rc = config_read_file(notes, file, err);
-    for (int i = 0; i < CONFIG_OPTION_COUNT; i++) {
-        struct config_note *from = &over.list[i], *to = &notes->list[i];
-        if (!from->text)
-            continue;
-        free(to->text);
-        free(to->where);
-        *to = *from;
-        *from = (struct config_note){0};
-    }
+    for (int i = 0; i < CONFIG_OPTION_COUNT; i++)
+        if (over.list[i].text)
+            notes->list[i] = over.list[i];
     return rc;
 }
 
 int config_load(struct config *c, int argc, char **argv, char **envp, struct err *err)
 {
-    struct config_notes notes = {0};
+    struct arena arena;
+    struct config_notes notes = {.arena = &arena};
     memset(c, 0, sizeof(*c));
+    arena_init(&arena, NOTES_BYTES_MAX);
     int rc = read_all(&notes, argc, argv, envp, err);
     if (rc == EXIT_OK)
         rc = apply(c, &notes, CONFIG_OPTION_limits_preset, err);
@@ -364,7 +352,7 @@ int config_load(struct config *c, int argc, char **argv, char **envp, struct err
             rc = apply(c, &notes, i, err);
     if (rc == EXIT_OK)
         rc = check_whole(c, err);
-    notes_release(&notes);
+    arena_release(&arena);
     return rc;
 }
 

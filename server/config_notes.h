@@ -8,13 +8,16 @@
 
 #include "server/config.h"
 
+struct arena;
+
 /* What a source said about an option, unparsed; text NULL: nothing. */
 struct config_note {
-    char *text, *where;
+    const char *text, *where;
     enum config_source source;
 };
 
 struct config_notes {
+    struct arena *arena; /* holds the texts */
     struct config_note list[CONFIG_OPTION_COUNT];
 };
 
@@ -22,7 +25,7 @@ struct config_notes {
 int config_option_find(const char *name);
 const char *config_option_nearest(const char *name);
 
-/* Copies text and where. EXIT_OK or EXIT_FAILED. */
+/* Copies text and where. EXIT_OK or EXIT_CONFIG. */
 int config_note(struct config_notes *notes, int option, const char *text, enum config_source source,
                 const char *where, struct err *err);
 

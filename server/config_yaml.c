@@ -6,7 +6,6 @@
  */
 #include "server/config_notes.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +136,7 @@ int config_read_file(struct config_notes *notes, const char *path, struct err *e
 
     FILE *file = fopen(path, "re");
     if (!file) {
-        err_set(err, ERR_INVALID, "config: cannot open %s: %s", path, strerror(errno));
+        err_io(err, "open configuration", path);
         return EXIT_CONFIG;
     }
     text = malloc(FILE_MAX_BYTES);

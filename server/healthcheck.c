@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "server/http/listener.h"
 
@@ -35,9 +35,7 @@ static void target_address(const struct listen_address *listen, struct listen_ad
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return clock_mono_ns(clock_system()) / NS_PER_MS;
 }
 
 /* Waits until fd is ready for events or the deadline has passed. */
@@ -68,14 +66,15 @@ static int exchange(int fd, const struct listen_address *to, const char *request
     int problem = 0;
     socklen_t len = sizeof(problem);
     if (connect(fd, (const struct sockaddr *)&to->addr, to->len) != 0 && errno != EINPROGRESS)
-        return err_set(err, ERR_IO, "cannot connect: %s", strerror(errno));
+        return err_io(err, "connect", "server");
     if (!wait_for(fd, POLLOUT, deadline_ms))
         return err_set(err, ERR_IO, "cannot connect: timed out");
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &len);
+    errno = problem;
     if (problem)
-        return err_set(err, ERR_IO, "cannot connect: %s", strerror(problem));
+        return err_io(err, "connect", "server");
     if (send(fd, request, strlen(request), MSG_NOSIGNAL) != (ssize_t)strlen(request))
-        return err_set(err, ERR_IO, "cannot send: %s", strerror(errno));
+        return err_io(err, "send", "server");
     if (read_reply(fd, reply, size, deadline_ms) == 0)
         return err_set(err, ERR_IO, "no answer");
     return 0;
@@ -96,7 +95,7 @@ int healthcheck_run(const char *listen, const char *base_path, int timeout_ms, s
         return err_set(err, ERR_INVALID, "base path of %zu bytes", strlen(base_path));
     int fd = socket(to.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return err_set(err, ERR_IO, "cannot make a socket: %s", strerror(errno));
+        return err_io(err, "socket", "server");
     rc = exchange(fd, &to, request, now_ms() + timeout_ms, reply, sizeof(reply), err);
     close(fd);
     if (rc != 0)

@@ -117,12 +117,12 @@ static bool next_entry(struct str value, size_t *at, struct cursor *entry)
     return true;
 }
 
-/* A parameter of this name stands before `upto` in the entry's parameters. */
-static bool seen_before(struct cursor c, const char *upto, struct str name)
+/* A parameter of this name stands before `limit` in the entry's parameters. */
+static bool seen_before(struct cursor c, const char *limit, struct str name)
 {
     struct str n, v;
-    while (c.p < upto && take_param(&c, &n, &v))
-        if (c.p <= upto && str_eq_case(n, name))
+    while (c.p < limit && take_param(&c, &n, &v))
+        if (c.p <= limit && str_eq_case(n, name))
             return true;
     return false;
 }

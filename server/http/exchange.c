@@ -455,6 +455,7 @@ enum MHD_Result exchange_answer(struct http_request *req)
 {
     req->phase = EXCHANGE_ANSWERED;
     conn_enter(req->conn, CONN_REPLY);
+    drop_body(req); /* a slow reader of the reply must not hold it */
     if (atomic_load(&req->server->draining))
         http_response_close(&req->res);
     return response_queue(&req->res, req);

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,6 +23,8 @@
 #include "server/http/listener.h"
 
 #define MIB (UINT64_C(1) << 20)
+
+#define IDLE_POLL_NS (5 * NS_PER_MS)
 
 enum {
     POOL_BYTES = 32 * 1024, /* wiped at every request: larger is slower, see docs/adr */
@@ -255,6 +256,7 @@ static void free_parts(struct http_server *s)
         close(s->listen_fd);
     mutex_destroy(&s->mu);
     cond_destroy(&s->wake);
+    cond_destroy(&s->idle);
     free(s->base_path);
     free(s);
 }
@@ -283,6 +285,7 @@ int http_server_start(const struct http_options *o, const struct http_app *app,
         s->options.connections_max = s->options.threads;
     mutex_init(&s->mu, MUTEX_RANK_HTTP, "http");
     cond_init(&s->wake);
+    cond_init(&s->idle);
     int rc = start_parts(s, err);
     if (rc != 0) {
         free_parts(s);
@@ -306,12 +309,16 @@ unsigned int http_server_in_flight(const struct http_server *s)
 
 static bool wait_idle(struct http_server *s, int64_t timeout_ns)
 {
-    struct timespec nap = {0, 5 * NS_PER_MS};
-    int64_t waited_ns = 0;
-    while (atomic_load(&s->in_flight) > 0 && waited_ns < timeout_ns) {
-        nanosleep(&nap, NULL);
-        waited_ns += nap.tv_nsec;
+    int64_t end_ns = server_mono_ns(s) + timeout_ns;
+    mutex_lock(&s->mu);
+    while (atomic_load(&s->in_flight) > 0) {
+        int64_t left_ns = end_ns - server_mono_ns(s);
+        if (left_ns <= 0)
+            break;
+        /* Nobody signals: an exchange ends without taking the mutex. */
+        cond_wait_for(&s->idle, &s->mu, left_ns < IDLE_POLL_NS ? left_ns : IDLE_POLL_NS);
     }
+    mutex_unlock(&s->mu);
     return atomic_load(&s->in_flight) == 0;
 }
 

@@ -84,6 +84,7 @@ struct http_server {
     bool reaper_runs;
     struct mutex mu;  /* guards conns, reaper_stop; a leaf but for the log */
     struct cond wake; /* the reaper sleeps on it */
+    struct cond idle; /* draining sleeps on it */
     struct http_conn *conns;
     bool reaper_stop;
     _Atomic bool draining; /* refuse new requests */

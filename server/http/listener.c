@@ -114,6 +114,13 @@ static int open_socket(const struct listen_address *a)
     return -1;
 }
 
+static int listen_failed(const char *op, uint16_t port, struct err *err)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "port %u", port);
+    return err_io(err, op, name);
+}
+
 int listener_open(const struct listen_address *a, int *fd, uint16_t *port, struct err *err)
 {
     struct listen_address bound = *a;
@@ -127,12 +134,12 @@ int listener_open(const struct listen_address *a, int *fd, uint16_t *port, struc
         s = open_socket(&bound);
     }
     if (s < 0)
-        return err_set(err, ERR_IO, "listen: port %u: %s", listen_address_port(a), strerror(errno));
+        return listen_failed("bind", listen_address_port(a), err);
     socklen_t len = sizeof(bound.addr);
     if (getsockname(s, (struct sockaddr *)&bound.addr, &len) != 0) {
-        int saved = errno;
+        int rc = listen_failed("getsockname", listen_address_port(a), err);
         close(s);
-        return err_set(err, ERR_IO, "listen: getsockname: %s", strerror(saved));
+        return rc;
     }
     *port = listen_address_port(&bound);
     *fd = s;

@@ -2,7 +2,8 @@
  * request - what a handler sees of an HTTP request.
  *
  * Everything is complete and in memory when the handler runs, and lives until
- * the reply has been sent. Strings carry their length; they may hold any byte
+ * the reply has been sent; the body only until it is given (handler returned
+ * HTTP_DONE, or http_reply_send()). Strings carry their length; they may hold any byte
  * (query values are percent-decoded), but never come from a request with NUL.
  *
  * Threads: one at a time; http_request_canceled() from any thread.
@@ -51,7 +52,7 @@ bool http_request_accepts_type(const struct http_request *req, const char *type)
 /* Accept-Encoding lists gzip as a bare token, as Connect reads it (no q-values). */
 bool http_request_accepts_gzip(const struct http_request *req);
 
-/* The body as sent (no Content-Encoding undone). Writable: it belongs to the request. */
+/* The body as sent (no Content-Encoding undone). Gone once the reply is given: see top. */
 struct str http_request_body(const struct http_request *req);
 
 /* Memory that lives until the reply is sent, bounded by http_options.arena_max. */

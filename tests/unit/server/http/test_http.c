@@ -236,7 +236,7 @@ static int hear(int fd, char *head, char *body, size_t *body_len)
             break;
         assert_true(len < REPLY_MAX);
     }
-    strcpy(head, all);
+    memcpy(head, all, len + 1);
     char *length = strstr(head, "Content-Length: ");
     if (length)
         want = strtoul(length + 16, &end, 10);
@@ -248,7 +248,7 @@ static int hear(int fd, char *head, char *body, size_t *body_len)
     }
     body[want] = 0;
     *body_len = want;
-    return atoi(head + 9);
+    return (int)strtol(head + 9, NULL, 10);
 }
 
 static int ask(const char *request, char *head, char *body)
