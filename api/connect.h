@@ -70,6 +70,7 @@ struct connect_call {
     struct buf *out;        /* the answer's body; the response owns it */
     enum connect_code code; /* CONNECT_OK, or why the call failed */
     struct str error;
+    int status; /* of a failed call where the code's is not exact enough; 0: the code's */
 };
 
 /*

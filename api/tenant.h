@@ -55,6 +55,6 @@ enum tenant_verdict tenants_of_request(const struct api *api, struct http_reques
  * ("multiple org IDs present"), equal ones count as one.
  */
 enum tenant_verdict tenant_of_request(const struct api *api, struct http_request *req,
-                                      struct arena *arena, struct str *out, struct err *err);
+                                      struct str *out, struct err *err);
 
 #endif
