@@ -124,7 +124,9 @@ static inline size_t packed_varints(const uint8_t *p, const uint8_t *end, uint64
 #define READ_PACKED(array, count, len)                                                             \
     do {                                                                                           \
         size_t n_;                                                                                 \
-        if ((len) > 0 && p[(len)-1] >= 0x80)                                                       \
+        if ((len) == 0)                                                                            \
+            break;                                                                                 \
+        if (p[(len)-1] >= 0x80)                                                                    \
             return fail(d, at, MSG_PACKED);                                                        \
         if (d->capacity.array - d->p.count < (len) &&                                              \
             !PPROF_RESERVE(d, array, count, wire_count_varints(p, p + (len))))                     \

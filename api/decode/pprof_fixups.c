@@ -18,9 +18,10 @@ static int no_memory(const struct arena *arena, struct err *err)
                    arena_limit(arena));
 }
 
-static bool string_at(const struct pprof *p, int64_t index, struct str *out)
+/* Looks in the first `count` strings. */
+static bool string_at(const struct pprof *p, uint32_t count, int64_t index, struct str *out)
 {
-    if (index < 0 || index >= (int64_t)p->string_count)
+    if (index < 0 || index >= (int64_t)count)
         return false;
     *out = p->strings[index];
     return true;
@@ -40,8 +41,8 @@ struct renamer {
     uint32_t *by_id;         /* slots: index of a function plus one */
     uint32_t *by_name;       /* slots: index of a new function plus one */
     uint32_t slot_mask;
-    uint64_t *new_ids; /* of the function at that index; 0: not renamed yet */
-    uint32_t old_count;
+    uint64_t *new_ids;                   /* of the function at that index; 0: not renamed yet */
+    uint32_t old_functions, old_strings; /* what came; the rest is new */
     uint64_t last_id;
 };
 
@@ -87,7 +88,8 @@ static bool renamer_init(struct renamer *r)
         memcpy(strings, p->strings, p->string_count * sizeof(*strings));
     p->functions = all;
     p->strings = strings;
-    r->old_count = p->function_count;
+    r->old_functions = p->function_count;
+    r->old_strings = p->string_count;
     for (uint32_t i = 0; i < p->function_count; i++) {
         r->by_id[id_slot(r, p->functions[i].id)] = i + 1;
         if (p->functions[i].id > r->last_id)
@@ -141,7 +143,8 @@ static bool rename_function(struct renamer *r, uint32_t index, uint64_t *id)
     uint32_t slot;
 
     *id = f.id;
-    if (!string_at(p, f.filename, &file) || !string_at(p, f.name, &name))
+    if (!string_at(p, r->old_strings, f.filename, &file) ||
+        !string_at(p, r->old_strings, f.name, &name))
         return true;
     if (r->keeps_absolute_paths && str_starts(file, STR("/")))
         return true;
@@ -169,7 +172,7 @@ static int rename_functions(struct pprof *p, bool keeps_absolute_paths, struct a
         return 0;
     if (!renamer_init(&r))
         return no_memory(arena, err);
-    if (r.last_id > UINT64_MAX - r.old_count)
+    if (r.last_id > UINT64_MAX - r.old_functions)
         return 0; /* no ids are left to give: such a profile stays as it is */
     for (uint32_t i = 0; i < p->line_count; i++) {
         uint32_t function = r.by_id[id_slot(&r, p->lines[i].function_id)];
@@ -203,7 +206,7 @@ static int replace_dashes(struct pprof *p, struct arena *arena, struct err *err)
         struct str name;
         char *text;
 
-        if (!string_at(p, index, &name) || str_find_byte(name, '-') == SIZE_MAX)
+        if (!string_at(p, p->string_count, index, &name) || str_find_byte(name, '-') == SIZE_MAX)
             continue;
         text = arena_alloc(arena, name.len);
         if (text == NULL)
@@ -296,7 +299,7 @@ static struct str sample_type_name(const struct pprof *p, uint32_t i)
 {
     struct str name = STR("");
 
-    (void)string_at(p, p->sample_types[i].type, &name);
+    (void)string_at(p, p->string_count, p->sample_types[i].type, &name);
     return name;
 }
 

@@ -28,12 +28,12 @@ static uint64_t bytes_size(uint64_t len)
     return 1 + varint_size(len) + len;
 }
 
-static uint64_t packed_size(const uint64_t *numbers, uint32_t count)
+static uint64_t packed_size(const uint64_t *numbers, uint32_t first, uint32_t count)
 {
     uint64_t len = 0;
 
     for (uint32_t i = 0; i < count; i++)
-        len += varint_size(numbers[i]);
+        len += varint_size(numbers[first + i]);
     return count == 0 ? 0 : bytes_size(len);
 }
 
@@ -44,8 +44,8 @@ static uint64_t value_type_size(const struct pprof_value_type *v)
 
 static uint64_t sample_size(const struct pprof *p, const struct pprof_sample *s)
 {
-    uint64_t len = packed_size(p->location_ids + s->location_first, s->location_count) +
-                   packed_size((const uint64_t *)p->values + s->value_first, s->value_count);
+    uint64_t len = packed_size(p->location_ids, s->location_first, s->location_count) +
+                   packed_size((const uint64_t *)p->values, s->value_first, s->value_count);
 
     for (uint32_t i = 0; i < s->label_count; i++) {
         const struct pprof_label *l = &p->labels[s->label_first + i];
@@ -88,7 +88,7 @@ uint64_t pprof_encoded_bytes(const struct pprof *p)
     uint64_t size = index_size(p->drop_frames) + index_size(p->keep_frames) +
                     index_size(p->time_ns) + index_size(p->duration_ns) + index_size(p->period) +
                     index_size(p->default_sample_type) +
-                    packed_size((const uint64_t *)p->comments, p->comment_count);
+                    packed_size((const uint64_t *)p->comments, 0, p->comment_count);
 
     if (p->has_period_type)
         size += bytes_size(value_type_size(&p->period_type));

@@ -245,6 +245,20 @@ static void test_repeated_numbers_may_be_packed_or_not_or_both(void **state)
     assert_int_equal(f->p.values[0], -3);
 }
 
+static void test_empty_packed_fields_are_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    put_bytes(&f->part, 1, "", 0);
+    put_bytes(&f->part, 2, "", 0);
+    put_message(&f->body, 2, &f->part);
+    put_bytes(&f->body, 13, "", 0);
+    assert_int_equal(decode(f), 0);
+    assert_int_equal(f->p.samples[0].location_count, 0);
+    assert_int_equal(f->p.samples[0].value_count, 0);
+    assert_int_equal(pprof_encoded_bytes(&f->p), 2);
+}
+
 static void test_a_second_period_type_is_merged_and_the_last_number_wins(void **state)
 {
     struct fixture *f = *state;
@@ -471,6 +485,7 @@ int main(void)
         TEST(test_a_body_of_exact_size_is_not_read_past_its_end),
         TEST(test_an_empty_body_is_an_empty_profile),
         TEST(test_repeated_numbers_may_be_packed_or_not_or_both),
+        TEST(test_empty_packed_fields_are_nothing),
         TEST(test_a_second_period_type_is_merged_and_the_last_number_wins),
         TEST(test_unknown_fields_and_groups_are_skipped_everywhere),
         TEST(test_long_forms_of_numbers_and_tags_are_accepted),

@@ -153,6 +153,19 @@ static void test_bad_references_are_left_for_validation(void **state)
     assert_int_equal(pprof_metric_name(&f->p, NULL).len, 0);
 }
 
+/* One past the end must not become good because a string was added meanwhile. */
+static void test_new_strings_do_not_mend_bad_references(void **state)
+{
+    struct fixture *f = *state;
+
+    set_scripting_profile(f);
+    f->functions[2].name = STRINGS;
+    assert_int_equal(apply(f, "scripting", NULL), 0);
+    assert_int_equal(f->p.lines[0].function_id, 10);
+    assert_int_equal(f->p.lines[2].function_id, 4);
+    assert_int_equal(f->p.function_count, 4);
+}
+
 static void test_a_full_arena_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -246,6 +259,7 @@ int main(void)
         TEST(test_script_functions_get_their_file_in_front),
         TEST(test_python_keeps_absolute_paths_apart),
         TEST(test_bad_references_are_left_for_validation),
+        TEST(test_new_strings_do_not_mend_bad_references),
         TEST(test_a_full_arena_is_an_error),
         TEST(test_dotnet_functions_take_the_ids_of_locations),
         TEST(test_dotnet_type_names_lose_their_dashes),
