@@ -44,10 +44,10 @@ struct limits {
     uint64_t none; /* always 0: what api/routes.def names for an endpoint without a body */
 
     /* Questions. */
-    int64_t query_length_max_ns;   /* end - start (0 = off) */
-    int64_t query_lookback_max_ns; /* start is moved up to now - this (0 = off) */
-    int64_t nodes_default;         /* max_nodes when the question has none */
-    int64_t nodes_max;             /* largest max_nodes one may ask for */
+    int64_t query_length_max_ns;     /* end - start (0 = off) */
+    int64_t query_lookback_max_ns;   /* start is moved up to now - this (0 = off) */
+    int64_t nodes_default;           /* max_nodes when the question has none */
+    int64_t nodes_max;               /* largest max_nodes one may ask for */
     uint64_t query_memory_bytes_max; /* working memory of one question */
 };
 
