@@ -1,0 +1,456 @@
+#include "storage/wal.h"
+
+#include "storage/wal_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A file filled faster than this: the next one is larger. */
+#define ROTATE_FAST_NS (10 * NS_PER_S)
+
+uint32_t wal_epoch(const struct wal *wal)
+{
+    struct wal *w = (struct wal *)(uintptr_t)wal;
+    uint32_t epoch;
+
+    mutex_lock(&w->mu);
+    epoch = w->epoch;
+    mutex_unlock(&w->mu);
+    return epoch;
+}
+
+uint64_t wal_durable_lsn(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->durable_lsn, memory_order_acquire);
+}
+
+uint64_t wal_last_lsn(const struct wal *wal)
+{
+    struct wal *w = (struct wal *)(uintptr_t)wal;
+    uint64_t lsn;
+
+    mutex_lock(&w->mu);
+    lsn = w->next_lsn - 1;
+    mutex_unlock(&w->mu);
+    return lsn;
+}
+
+bool wal_assign_spare(struct wal *w, uint32_t epoch, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < w->spare_count; i++) {
+        struct wal_file *f;
+
+        if (w->spares[i].size < bytes)
+            continue;
+        f = calloc(1, sizeof(*f));
+        check(f);
+        f->epoch = epoch;
+        f->spare_number = w->spares[i].number;
+        f->size = w->spares[i].size;
+        w->spares[i] = w->spares[--w->spare_count];
+        if (w->last_file)
+            w->last_file->next = f;
+        else
+            w->files = f;
+        w->last_file = f;
+        return true;
+    }
+    return false;
+}
+
+/* The next file for appends; ERR_BUSY or ERR_NO_SPACE when there is none yet. */
+static int rotate(struct wal *w, uint64_t record_bytes, struct err *err)
+{
+    uint64_t bytes = WAL_HEADER_BYTES + record_bytes;
+    int64_t now = clock_mono_ns(w->o.clock);
+
+    if (!wal_assign_spare(w, w->epoch + 1, bytes)) {
+        w->want_bytes = bytes;
+        w->woken = true;
+        cond_signal(&w->more);
+        if (w->total_bytes + bytes > w->o.bytes_max)
+            return err_set(err, ERR_BUSY,
+                           "the log is full (wal.bytes_max %llu): sealing is behind, retry later",
+                           (unsigned long long)w->o.bytes_max);
+        return w->no_space
+                   ? err_set(err, ERR_NO_SPACE, "no space for another log file of %llu bytes",
+                             (unsigned long long)bytes)
+                   : err_set(err, ERR_BUSY, "no log file is ready yet, retry later");
+    }
+    if (w->rotated_mono_ns != 0 && now - w->rotated_mono_ns < ROTATE_FAST_NS &&
+        w->file_bytes * 2 <= w->o.file_bytes_max)
+        w->file_bytes *= 2;
+    w->rotated_mono_ns = now;
+    w->epoch++;
+    w->file_room = w->last_file->size - WAL_HEADER_BYTES;
+    w->woken = true; /* spares want making, and the group of the old file is complete */
+    cond_signal(&w->more);
+    return 0;
+}
+
+static struct wal_group *open_group(struct wal *w)
+{
+    struct wal_group *g = w->last_group;
+
+    if (g && g->epoch == w->epoch)
+        return g;
+    g = w->idle;
+    w->idle = NULL;
+    if (!g)
+        g = calloc(1, sizeof(*g));
+    check(g);
+    g->next = NULL;
+    g->size = 0;
+    g->epoch = w->epoch;
+    g->first_lsn = w->next_lsn;
+    g->opened_mono_ns = clock_mono_ns(w->o.clock);
+    if (w->last_group)
+        w->last_group->next = g;
+    else
+        w->groups = g;
+    w->last_group = g;
+    return g;
+}
+
+static int group_reserve(struct wal_group *g, uint64_t size, struct err *err)
+{
+    uint64_t cap = g->cap ? g->cap : 64 << 10;
+    uint8_t *data;
+
+    if (size <= g->cap - g->size)
+        return 0;
+    while (cap < g->size + size)
+        cap *= 2;
+    data = realloc(g->data, cap);
+    if (!data)
+        return err_set(err, ERR_BUSY, "no memory for a log group of %llu bytes",
+                       (unsigned long long)cap);
+    g->data = data;
+    g->cap = cap;
+    return 0;
+}
+
+static int append_locked(struct wal *w, uint32_t epoch, enum wal_type type, struct str payload,
+                         uint64_t *lsn, struct err *err)
+{
+    uint64_t size = wal_record_size(payload.len);
+    struct wal_group *g;
+    int rc;
+
+    if (atomic_load(&w->read_only))
+        return err_set(err, ERR_IO,
+                       "the log is read-only: writing or syncing it failed; restart after the "
+                       "disk has been checked");
+    if (w->pending_bytes > 0 && w->pending_bytes + size > w->o.group_bytes_max)
+        return err_set(err, ERR_BUSY, "%llu bytes wait for the log's disk, retry later",
+                       (unsigned long long)w->pending_bytes);
+    if (epoch == w->epoch && size > w->file_room && (rc = rotate(w, size, err)) != 0)
+        return rc;
+    if (epoch != w->epoch)
+        return err_set(err, ERR_STALE, "log file %u is complete", epoch);
+    g = open_group(w);
+    if ((rc = group_reserve(g, size, err)) != 0)
+        return rc;
+    *lsn = w->next_lsn++;
+    wal_record_put(
+        &(struct wal_record){
+            .type = (uint8_t)type, .encode_epoch = epoch, .lsn = *lsn, .payload = payload},
+        g->data + g->size);
+    g->last_lsn = *lsn;
+    g->size += size;
+    w->pending_bytes += size;
+    w->file_room -= size;
+    w->stats.records++;
+    if (g->size == size || g->size >= WAL_GROUP_BYTES)
+        cond_signal(&w->more);
+    return 0;
+}
+
+int wal_append(struct wal *wal, uint32_t epoch, enum wal_type type, struct str payload,
+               uint64_t *lsn, struct err *err)
+{
+    int rc;
+
+    if (payload.len > UINT32_MAX - WAL_RECORD_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "a log record of %zu bytes", payload.len);
+    mutex_lock(&wal->mu);
+    rc = append_locked(wal, epoch, type, payload, lsn, err);
+    mutex_unlock(&wal->mu);
+    return rc;
+}
+
+static bool is_due(const struct wal *w, bool hurry)
+{
+    const struct wal_group *g = w->groups;
+
+    return g && (hurry || g->next || g->size >= WAL_GROUP_BYTES ||
+                 clock_mono_ns(w->o.clock) - g->opened_mono_ns >= w->o.window_ns);
+}
+
+/* Takes the first group off the queue; the open one is closed by that. */
+static struct wal_group *take_group(struct wal *w, bool hurry)
+{
+    struct wal_group *g = NULL;
+
+    mutex_lock(&w->mu);
+    if (is_due(w, hurry)) {
+        g = w->groups;
+        w->groups = g->next;
+        if (!w->groups)
+            w->last_group = NULL;
+        g->next = NULL;
+    }
+    mutex_unlock(&w->mu);
+    return g;
+}
+
+static void give_back(struct wal *w, struct wal_group *g)
+{
+    mutex_lock(&w->mu);
+    w->pending_bytes -= g->size;
+    w->stats.groups++;
+    if (!w->idle && g->cap <= 4 * WAL_GROUP_BYTES) {
+        w->idle = g;
+        g = NULL;
+    }
+    mutex_unlock(&w->mu);
+    if (g) {
+        free(g->data);
+        free(g);
+    }
+}
+
+int wal_commit_group(struct wal *wal, bool hurry, struct err *err)
+{
+    struct wal_group *g;
+    int rc;
+
+    if (atomic_load(&wal->read_only))
+        return err_set(err, ERR_IO, "the log is read-only after a failed sync");
+    g = take_group(wal, hurry);
+    if (!g) {
+        if (wal->o.sync == WAL_SYNC_INTERVAL && wal->unsynced_size > 0 &&
+            (hurry || clock_mono_ns(wal->o.clock) - wal->synced_mono_ns >= wal->o.interval_ns))
+            return wal_sync_now(wal, err);
+        return 0;
+    }
+    rc = wal_commit_one(wal, g, err);
+    give_back(wal, g);
+    return rc == 0 ? 1 : rc;
+}
+
+void wal_wait(struct wal *wal)
+{
+    mutex_lock(&wal->mu);
+    if (!wal->woken && !is_due(wal, false)) {
+        int64_t wait = wal->o.interval_ns;
+
+        if (wal->groups)
+            wait = wal->groups->opened_mono_ns + wal->o.window_ns - clock_mono_ns(wal->o.clock);
+        (void)cond_wait_for(&wal->more, &wal->mu, wait);
+    }
+    wal->woken = false;
+    mutex_unlock(&wal->mu);
+}
+
+void wal_wake(struct wal *wal)
+{
+    mutex_lock(&wal->mu);
+    wal->woken = true;
+    cond_signal(&wal->more);
+    mutex_unlock(&wal->mu);
+}
+
+static int write_zeroes(struct fs_file *f, uint64_t size, struct err *err)
+{
+    uint8_t *zero = calloc(1, WAL_ZERO_CHUNK);
+    int rc = 0;
+
+    check(zero);
+    for (uint64_t at = 0; rc == 0 && at < size; at += WAL_ZERO_CHUNK)
+        rc = fs_pwrite(f, zero, size - at < WAL_ZERO_CHUNK ? size - at : WAL_ZERO_CHUNK, at, err);
+    free(zero);
+    return rc == 0 ? fs_datasync(f, err) : rc;
+}
+
+static int make_spare(struct wal *w, uint32_t number, uint64_t size, struct err *err)
+{
+    char path[WAL_PATH_MAX];
+    struct fs_file *f;
+    int rc;
+
+    wal_spare_path(number, path);
+    if ((rc = fs_open(w->o.fs, path, FS_WRITE | FS_CREATE, &f, err)) != 0)
+        return rc;
+    rc = write_zeroes(f, size, err);
+    fs_close(f);
+    if (rc != 0)
+        (void)fs_unlink(w->o.fs, path, NULL);
+    return rc;
+}
+
+int wal_prepare_spare(struct wal *wal, struct err *err)
+{
+    uint64_t size;
+    uint32_t number;
+    int rc;
+
+    mutex_lock(&wal->mu);
+    size = wal->want_bytes > wal->file_bytes ? wal->want_bytes : wal->file_bytes;
+    if ((wal->spare_count >= WAL_SPARES && wal->want_bytes == 0) ||
+        wal->spare_count == WAL_SPARES_MAX || atomic_load(&wal->read_only) ||
+        (wal->spare_count > 0 && wal->total_bytes + size > wal->o.bytes_max)) {
+        mutex_unlock(&wal->mu);
+        return 0;
+    }
+    number = wal->spare_number++;
+    wal->want_bytes = 0;
+    mutex_unlock(&wal->mu);
+
+    rc = make_spare(wal, number, size, err);
+    mutex_lock(&wal->mu);
+    wal->no_space = rc == ERR_NO_SPACE;
+    if (rc == 0) {
+        wal->spares[wal->spare_count++] = (struct wal_spare){number, size};
+        wal->total_bytes += size;
+    }
+    mutex_unlock(&wal->mu);
+    return rc == 0 ? 1 : rc;
+}
+
+/* Takes the first file off the list if all its records are below the floor. */
+static struct wal_file *take_released(struct wal *w, uint64_t floor)
+{
+    struct wal_file *f = w->files;
+
+    /* The next one must be durable: it says where this one ended. */
+    if (!f || !f->next || !f->opened || f->next->last_lsn == 0 || f->last_lsn >= floor)
+        return NULL;
+    w->files = f->next;
+    return f;
+}
+
+int wal_release(struct wal *wal, uint64_t floor, struct err *err)
+{
+    int rc = 0;
+
+    for (;;) {
+        char path[WAL_PATH_MAX], spare[WAL_PATH_MAX];
+        struct wal_file *f;
+        uint32_t number;
+        bool keep;
+
+        mutex_lock(&wal->mu);
+        f = take_released(wal, floor);
+        keep = f && wal->spare_count < WAL_SPARES && f->size == wal->file_bytes;
+        number = wal->spare_number;
+        if (keep)
+            wal->spare_number++;
+        mutex_unlock(&wal->mu);
+        if (!f)
+            return rc;
+        wal_path(f->epoch, path);
+        wal_spare_path(number, spare);
+        if (keep)
+            rc = fs_rename(wal->o.fs, path, spare, err);
+        else
+            rc = fs_unlink(wal->o.fs, path, err);
+        mutex_lock(&wal->mu);
+        if (keep && rc == 0)
+            wal->spares[wal->spare_count++] = (struct wal_spare){number, f->size};
+        else
+            wal->total_bytes -= f->size;
+        mutex_unlock(&wal->mu);
+        free(f);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+void wal_stats(const struct wal *wal, struct wal_stats *out)
+{
+    struct wal *w = (struct wal *)(uintptr_t)wal;
+
+    mutex_lock(&w->mu);
+    *out = w->stats;
+    out->bytes_total = w->total_bytes;
+    out->bytes_pending = w->pending_bytes;
+    out->spares = w->spare_count;
+    out->files = 0;
+    for (const struct wal_file *f = w->files; f; f = f->next)
+        out->files++;
+    mutex_unlock(&w->mu);
+    out->read_only = atomic_load(&w->read_only);
+}
+
+static void wal_free(struct wal *w)
+{
+    for (struct wal_file *f = w->files, *next; f; f = next) {
+        next = f->next;
+        free(f);
+    }
+    for (struct wal_group *g = w->groups, *next; g; g = next) {
+        next = g->next;
+        free(g->data);
+        free(g);
+    }
+    if (w->idle)
+        free(w->idle->data);
+    free(w->idle);
+    free(w->unsynced);
+    fs_close(w->file);
+    cond_destroy(&w->more);
+    mutex_destroy(&w->mu);
+    free(w);
+}
+
+int wal_open(const struct wal_options *options, wal_replay_fn replay, void *ctx,
+             struct wal_replay_report *report, struct wal **out, struct err *err)
+{
+    struct wal *w = calloc(1, sizeof(*w));
+    uint64_t last_lsn = 0;
+    int rc;
+
+    check(w);
+    w->o = *options;
+    mutex_init(&w->mu, MUTEX_RANK_WAL, "wal");
+    cond_init(&w->more);
+    w->file_bytes = options->file_bytes_min;
+    memset(report, 0, sizeof(*report));
+    rc = fs_make_dirs(options->fs, "wal", err);
+    if (rc == 0)
+        rc = wal_replay_files(w, replay, ctx, report, &last_lsn, err);
+    if (rc != 0) {
+        wal_free(w);
+        return rc;
+    }
+    atomic_store(&w->durable_lsn, last_lsn);
+    atomic_store(&w->synced_lsn, last_lsn);
+    /* A disk without room may still answer questions: appends will say ERR_NO_SPACE. */
+    rc = wal_prepare_spare(w, err);
+    if (rc < 0 && rc != ERR_NO_SPACE) {
+        wal_free(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+int wal_close(struct wal *wal, struct err *err)
+{
+    int rc = 0;
+
+    if (!wal)
+        return 0;
+    if (!atomic_load(&wal->read_only))
+        do
+            rc = wal_commit_group(wal, true, err);
+        while (rc > 0);
+    wal_free(wal);
+    return rc;
+}

@@ -1,0 +1,368 @@
+/*
+ * Reading the log at start. Two passes: the headers say which files count and
+ * up to which LSN each does, then the records are read file by file.
+ *
+ * Within the last file, a record that does not validate is the torn end of a
+ * power cut, unless a later record knows its LSN to have been durable. In every
+ * other file all LSNs up to the next file's "previous last LSN" must be there.
+ */
+#include "storage/wal_internal.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_DIGITS = 10,
+    FILES_MAX = 4096,       /* more than wal.bytes_max can hold of the smallest size */
+    LSN_LEAP_MAX = 1 << 24, /* records of one file: a larger step is no record of ours */
+};
+
+struct found {
+    uint32_t epoch; /* from the name */
+    bool counts;    /* has a header, or records of this epoch */
+    uint64_t first_lsn, previous_last_lsn;
+};
+
+struct replay {
+    struct wal *w;
+    wal_replay_fn fn;
+    void *ctx;
+    struct wal_replay_report *report;
+    struct found *found;
+    uint32_t count;
+    uint64_t last_lsn; /* applied */
+};
+
+static bool parse_name(const char *name, uint32_t *epoch)
+{
+    uint64_t v;
+
+    if (strlen(name) != NAME_DIGITS + 4 || strcmp(name + NAME_DIGITS, ".wal") != 0 ||
+        !str_parse_u64((struct str){name, NAME_DIGITS}, UINT32_MAX - 1, &v))
+        return false;
+    *epoch = (uint32_t)v;
+    return true;
+}
+
+static int note_name(void *ctx, const char *name, const struct fs_stat *st, struct err *err)
+{
+    struct replay *r = ctx;
+    char path[WAL_PATH_MAX + 256];
+    uint32_t epoch;
+
+    (void)err;
+    if (strncmp(name, "spare-", 6) == 0 && !st->is_dir) {
+        (void)snprintf(path, sizeof(path), "wal/%s", name);
+        (void)fs_unlink(r->w->o.fs, path, NULL);
+        return 0;
+    }
+    if (!parse_name(name, &epoch) || st->is_dir) {
+        log_warn("not a log file, left alone", LOG_CSTR("name", name));
+        return 0;
+    }
+    if (r->count < FILES_MAX)
+        r->found[r->count++] = (struct found){.epoch = epoch};
+    return 0;
+}
+
+static int by_epoch(const void *a, const void *b)
+{
+    uint32_t x = ((const struct found *)a)->epoch, y = ((const struct found *)b)->epoch;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The whole file in memory: files are at most file_bytes_max, or one large record. */
+static int read_file(struct replay *r, uint32_t epoch, struct str *out, struct err *err)
+{
+    char path[WAL_PATH_MAX];
+    struct fs_file *f;
+    uint64_t size;
+    size_t got = 0;
+    char *data = NULL;
+    int rc;
+
+    wal_path(epoch, path);
+    *out = STR("");
+    if ((rc = fs_open(r->w->o.fs, path, FS_READ, &f, err)) != 0)
+        return rc;
+    rc = fs_file_size(f, &size, err);
+    if (rc == 0) {
+        data = malloc(size + 1);
+        if (!data)
+            rc = err_set(err, ERR_NOMEM, "no memory to read '%s' (%llu bytes)", path,
+                         (unsigned long long)size);
+        else
+            rc = fs_pread(f, data, size, 0, &got, err);
+    }
+    fs_close(f);
+    if (rc != 0) {
+        free(data);
+        return rc;
+    }
+    *out = (struct str){data, got};
+    return 0;
+}
+
+static void free_data(struct str data)
+{
+    if (data.len > 0 || data.p != STR("").p)
+        free((void *)(uintptr_t)data.p);
+}
+
+/* Where the next record of this epoch with an LSN from `least` on starts; false: nowhere. */
+static bool find_record(struct str data, uint64_t offset, uint32_t epoch, uint64_t least,
+                        uint64_t *at, struct wal_record *out)
+{
+    for (; offset + WAL_RECORD_BYTES <= data.len; offset += WAL_ALIGN) {
+        uint64_t lsn = get_le64(data.p + offset + 16);
+
+        /* Cheap tests first: a recycled file is full of older records. */
+        if (lsn < least || lsn - least > LSN_LEAP_MAX || get_le32(data.p + offset + 12) != 0)
+            continue;
+        if (!wal_record_get(data, offset, epoch, out))
+            continue;
+        *at = offset;
+        return true;
+    }
+    return false;
+}
+
+static bool is_zero(struct str data)
+{
+    for (size_t i = 0; i < data.len; i++)
+        if (data.p[i] != 0)
+            return false;
+    return true;
+}
+
+/* Keeps a copy of what is damaged, for whoever wants to look at it. */
+static void quarantine(struct replay *r, uint32_t epoch, struct str data, const char *why)
+{
+    char path[WAL_PATH_MAX];
+    struct fs_file *f;
+    struct err err;
+    int rc;
+
+    r->report->files_quarantined++;
+    (void)snprintf(path, sizeof(path), "quarantine/%010u.wal", epoch);
+    rc = fs_make_dirs(r->w->o.fs, "quarantine", &err);
+    if (rc == 0)
+        rc = fs_open(r->w->o.fs, path, FS_WRITE | FS_CREATE, &f, &err);
+    if (rc == 0) {
+        rc = fs_pwrite(f, data.p, data.len, 0, &err);
+        if (rc == 0)
+            rc = fs_datasync(f, &err);
+        fs_close(f);
+    }
+    if (rc == 0)
+        rc = fs_sync_dir(r->w->o.fs, "quarantine", &err);
+    log_error("damaged log file", LOG_U64("epoch", epoch), LOG_CSTR("why", why),
+              LOG_CSTR("copy", rc == 0 ? path : "none"));
+}
+
+/* Decides whether a file counts; its content stays unread otherwise. */
+static void classify(struct replay *r, struct found *f, struct str data)
+{
+    struct wal_header h;
+    struct wal_record first;
+
+    if (data.len < WAL_HEADER_BYTES)
+        return; /* never got its header, so nothing in it was acknowledged */
+    if (wal_header_get((const uint8_t *)data.p, &h)) {
+        if (h.epoch != f->epoch)
+            return; /* recycled, not yet written to */
+        if (h.version > WAL_VERSION ||
+            memcmp(h.instance, r->w->o.instance, sizeof(h.instance)) != 0) {
+            quarantine(r, f->epoch, data, "of another instance or version");
+            return;
+        }
+        f->counts = true;
+        f->first_lsn = h.first_lsn;
+        f->previous_last_lsn = h.previous_last_lsn;
+        return;
+    }
+    for (uint64_t o = WAL_HEADER_BYTES; o + WAL_RECORD_BYTES <= data.len; o += WAL_ALIGN) {
+        if (get_le32(data.p + o + 12) != 0 || !wal_record_get(data, o, f->epoch, &first))
+            continue;
+        quarantine(r, f->epoch, data, "header damaged, records used");
+        f->counts = true;
+        f->first_lsn = first.lsn;
+        f->previous_last_lsn = first.lsn - 1;
+        return;
+    }
+    if (!is_zero(str_slice(data, 0, WAL_HEADER_BYTES)))
+        quarantine(r, f->epoch, data, "no header and no record");
+}
+
+static int apply(struct replay *r, const struct wal_record *record, struct err *err)
+{
+    struct wal_replay_record out = {
+        .type = (enum wal_type)record->type,
+        .lsn = record->lsn,
+        .epoch = record->encode_epoch,
+        .payload = record->payload,
+    };
+
+    if (record->lsn <= r->last_lsn)
+        return 0;
+    r->last_lsn = record->lsn;
+    r->report->records++;
+    r->report->bytes += record->payload.len;
+    return r->fn(r->ctx, &out, err);
+}
+
+/* Did something behind `offset` know that `lsn` was durable? */
+static bool was_durable(struct str data, uint64_t offset, uint32_t epoch, uint64_t lsn)
+{
+    struct wal_record later;
+    uint64_t at;
+
+    while (find_record(data, offset, epoch, lsn, &at, &later)) {
+        if (later.durable_lsn >= lsn)
+            return true;
+        offset = at + wal_record_size(later.payload.len);
+    }
+    return false;
+}
+
+/* Counts what the torn end held: whole records that nobody was told about. */
+static void count_torn(struct replay *r, struct str data, uint64_t offset, uint32_t epoch,
+                       uint64_t lsn)
+{
+    struct wal_record later;
+    uint64_t at;
+
+    while (find_record(data, offset, epoch, lsn, &at, &later)) {
+        r->report->torn_bytes += wal_record_size(later.payload.len);
+        offset = at + wal_record_size(later.payload.len);
+    }
+}
+
+/* Records up to `limit` (the last file: UINT64_MAX). */
+static int replay_file(struct replay *r, const struct found *f, struct str data, uint64_t limit,
+                       uint64_t *file_last, struct err *err)
+{
+    uint64_t offset = WAL_HEADER_BYTES, expected = f->first_lsn;
+    bool last = limit == UINT64_MAX, damaged = false;
+    struct wal_record record;
+    int rc;
+
+    while (expected <= limit) {
+        bool good = wal_record_get(data, offset, f->epoch, &record) && record.lsn == expected;
+
+        if (!good) {
+            if (last && !was_durable(data, offset, f->epoch, expected)) {
+                count_torn(r, data, offset, f->epoch, expected);
+                break;
+            }
+            if (!damaged)
+                quarantine(r, f->epoch, data, "records damaged");
+            damaged = true;
+            if (!find_record(data, offset, f->epoch, expected, &offset, &record))
+                break;
+        }
+        if (record.lsn > limit)
+            break;
+        if ((rc = apply(r, &record, err)) != 0)
+            return rc;
+        *file_last = record.lsn;
+        expected = record.lsn + 1;
+        offset += wal_record_size(record.payload.len);
+    }
+    return 0;
+}
+
+static void keep_file(struct wal *w, uint32_t epoch, uint64_t size, uint64_t last_lsn)
+{
+    struct wal_file *f = calloc(1, sizeof(*f));
+
+    check(f);
+    *f = (struct wal_file){.epoch = epoch, .opened = true, .size = size, .last_lsn = last_lsn};
+    if (w->last_file)
+        w->last_file->next = f;
+    else
+        w->files = f;
+    w->last_file = f;
+    w->total_bytes += size;
+}
+
+/* The LSN up to which file `i` counts: where the next one that counts took over. */
+static uint64_t limit_of(const struct replay *r, uint32_t i)
+{
+    for (uint32_t next = i + 1; next < r->count; next++)
+        if (r->found[next].counts)
+            return r->found[next].previous_last_lsn;
+    return UINT64_MAX;
+}
+
+static int second_pass(struct replay *r, struct err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
+        struct found *f = &r->found[i];
+        uint64_t file_last = 0;
+        char path[WAL_PATH_MAX];
+        struct str data;
+
+        wal_path(f->epoch, path);
+        if (!f->counts) {
+            (void)fs_unlink(r->w->o.fs, path, NULL);
+            continue;
+        }
+        if ((rc = read_file(r, f->epoch, &data, err)) != 0)
+            return rc;
+        r->report->files++;
+        rc = replay_file(r, f, data, limit_of(r, i), &file_last, err);
+        if (rc == 0)
+            keep_file(r->w, f->epoch, data.len, file_last);
+        free_data(data);
+    }
+    return rc;
+}
+
+static int first_pass(struct replay *r, struct err *err)
+{
+    int rc = fs_list(r->w->o.fs, "wal", note_name, r, err);
+
+    qsort(r->found, r->count, sizeof(*r->found), by_epoch);
+    for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
+        struct str data;
+
+        if ((rc = read_file(r, r->found[i].epoch, &data, err)) != 0)
+            break;
+        classify(r, &r->found[i], data);
+        free_data(data);
+    }
+    return rc;
+}
+
+int wal_replay_files(struct wal *w, wal_replay_fn fn, void *ctx, struct wal_replay_report *report,
+                     uint64_t *last_lsn, struct err *err)
+{
+    struct replay r = {.w = w, .fn = fn, .ctx = ctx, .report = report};
+    int rc;
+
+    r.found = calloc(FILES_MAX, sizeof(*r.found));
+    check(r.found);
+    rc = first_pass(&r, err);
+    if (rc == 0)
+        rc = second_pass(&r, err);
+    if (r.count > 0)
+        w->epoch = r.found[r.count - 1].epoch;
+    free(r.found);
+    if (r.last_lsn < w->o.lsn_min)
+        r.last_lsn = w->o.lsn_min;
+    report->last_lsn = r.last_lsn;
+    w->next_lsn = r.last_lsn + 1;
+    *last_lsn = r.last_lsn;
+    return rc;
+}
