@@ -64,6 +64,7 @@ struct wal_options {
     int64_t interval_ns;      /* WAL_SYNC_INTERVAL: longest time without a sync */
     uint64_t file_bytes_min;  /* default 4 MiB */
     uint64_t file_bytes_max;  /* default 64 MiB */
+    uint64_t lsn_min;         /* LSNs start above it: segments have seen those below */
     uint64_t bytes_max;       /* all files together; beyond it appends answer ERR_BUSY */
     uint64_t group_bytes_max; /* unwritten bytes in memory; beyond it appends answer ERR_BUSY */
 };
