@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/metrics.h"
+#include "storage/storage.h"
 #include "web/assets.h"
 
 /* Everything the page needs is its own; nothing may be loaded from elsewhere. */
@@ -68,6 +69,28 @@ enum http_result buildinfo_get(struct api *api, struct http_request *req, struct
                    b->version, b->revision, b->date);
     return HTTP_DONE;
 }
+
+#if __has_include("storage/storage.c")
+/* What the store holds, all tenants together: the page's numbers. */
+enum http_result store_get(struct api *api, struct http_request *req, struct http_response *res)
+{
+    struct storage_stats s = {0};
+    (void)req;
+    storage_stats(api->storage, &s);
+    http_response_type(res, "application/json");
+    buf_printf(http_response_body(res),
+               "{\"status\":\"success\",\"data\":{\"multitenancy\":%s,\"tenants\":%" PRIu32
+               ",\"services\":%" PRIu32 ",\"heads\":%" PRIu32 ",\"head_rows\":%" PRIu64
+               ",\"head_bytes\":%" PRIu64 ",\"segments\":%" PRIu32
+               ",\"segments_quarantined\":%" PRIu32 ",\"segment_rows\":%" PRIu64
+               ",\"segment_bytes\":%" PRIu64 ",\"pushes\":%" PRIu64 ",\"rows\":%" PRIu64
+               ",\"duplicates\":%" PRIu64 "}}",
+               api->multitenancy ? "true" : "false", s.tenants, s.services, s.heads, s.head_rows,
+               s.head_bytes, s.segments, s.segments_quarantined, s.segment_rows, s.segment_bytes,
+               s.pushes, s.rows, s.duplicates);
+    return HTTP_DONE;
+}
+#endif
 
 /* Anything else below /api/, as the reference's gateway words it. */
 enum http_result api_unknown(struct api *api, struct http_request *req, struct http_response *res)

@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/router.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
@@ -17,50 +18,112 @@
 #include "server/http/listener.h"
 #include "server/signals.h"
 #include "server/version.h"
+#include "storage/storage.h"
 
-/* Five seconds from SIGTERM to the exit, shared out. */
+/* Five seconds from SIGTERM to the exit: requests have three of them, sealing ends at four. */
 #define DRAIN_NS (3 * NS_PER_S)
+#define STOP_NS (4 * NS_PER_S)
 
-enum { HEALTHCHECK_TIMEOUT_MS = 3000 };
+enum {
+    HEALTHCHECK_TIMEOUT_MS = 3000,
+    REPORT_BYTES_MAX = 64 << 20,
+};
 
 struct app {
     const struct config *config;
     const struct clock *clock;
     struct fs *fs;
+    struct storage *storage;
     struct api api;
     struct http_app http_app;
     struct http_server *http;
 };
 
-static int probe_bytes(struct fs_file *file, struct err *err)
+#if __has_include("storage/storage.c")
+static void fill_storage_options(const struct app *app, struct storage_options *o)
 {
-    static const char text[] = "ready?";
-    char back[sizeof(text)] = "";
-    size_t got = 0;
-    int rc = fs_pwrite(file, text, sizeof(text), 0, err);
-    if (rc == 0)
-        rc = fs_datasync(file, err);
-    if (rc == 0)
-        rc = fs_pread(file, back, sizeof(back), 0, &got, err);
-    if (rc == 0 && (got != sizeof(text) || memcmp(text, back, sizeof(text)) != 0))
-        rc = err_set(err, ERR_IO, "probe file: what was read is not what was written");
-    return rc;
+    const struct config *c = app->config;
+    storage_options_init(o);
+    o->fs = app->fs;
+    o->clock = app->clock;
+    o->wal_sync = (enum wal_sync)c->wal_sync;
+    o->wal_window_ns = c->wal_window;
+    o->wal_interval_ns = c->wal_interval;
+    o->wal_file_bytes_min = c->wal_file_min_bytes;
+    o->wal_file_bytes_max = c->wal_file_max_bytes;
+    o->wal_bytes_max = c->wal_max_bytes;
+    o->head_bytes_max = c->head_max_bytes;
+    o->head_seal_bytes = c->head_seal_bytes;
+    o->head_seal_age_ns = c->head_seal_age;
+    o->heads_per_tenant_max = (uint32_t)c->head_tenant_max;
+    o->cache_bytes_max = c->cache_max_bytes;
+    o->dedup = (enum storage_dedup)c->ingest_dedup;
 }
 
-/* /ready: a real write, sync and read below the data directory. */
-static int probe(void *ctx, struct err *err)
+/* What start-up found, in one line; a warning when something was wrong. */
+static void log_recovery(const struct storage_recovery *r)
 {
-    static const char name[] = "ready.probe";
-    struct app *app = ctx;
-    struct fs_file *file;
-    int rc = fs_open(app->fs, name, FS_WRITE | FS_CREATE, &file, err);
+    bool damage = r->wal.files_quarantined || r->segments_quarantined;
+    LOG_AT(damage ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "storage opened",
+           LOG_U64("segments", r->segments), LOG_U64("rows_replayed", r->rows_replayed),
+           LOG_U64("rows_already_sealed", r->rows_already_sealed),
+           LOG_U64("wal_records", r->wal.records), LOG_U64("torn_bytes", r->wal.torn_bytes),
+           LOG_U64("segments_quarantined", r->segments_quarantined),
+           LOG_U64("wal_files_quarantined", r->wal.files_quarantined),
+           LOG_U64("temps_removed", r->temps_removed),
+           LOG_BOOL("catalog_rebuilt", r->catalog_rebuilt),
+           LOG_F64("seconds", (double)r->duration_ns / (double)NS_PER_S));
+}
+
+static int open_storage(struct app *app, struct err *err)
+{
+    struct storage_options options;
+    struct storage_recovery recovery = {0};
+    fill_storage_options(app, &options);
+    int rc = storage_open(&options, &app->storage, &recovery, err);
     if (rc != 0)
         return rc;
-    rc = probe_bytes(file, err);
-    fs_close(file);
-    int unlinked = fs_unlink(app->fs, name, rc == 0 ? err : NULL);
-    return rc == 0 && unlinked != ERR_NOT_FOUND ? unlinked : rc;
+    log_recovery(&recovery);
+    return storage_start(app->storage, err);
 }
+
+static int probe(void *ctx, struct err *err)
+{
+    struct app *app = ctx;
+    return storage_probe(app->storage, err);
+}
+
+static int close_storage(struct app *app, int64_t deadline_ns, struct err *err)
+{
+    return storage_close(app->storage, deadline_ns, err);
+}
+#else
+static int open_storage(struct app *app, struct err *err)
+{
+    (void)app;
+    (void)err;
+    return 0;
+}
+
+static int close_storage(struct app *app, int64_t deadline_ns, struct err *err)
+{
+    (void)app;
+    (void)deadline_ns;
+    (void)err;
+    return 0;
+}
+
+static int probe(void *ctx, struct err *err)
+{
+    struct app *app = ctx;
+    struct fs_file *file;
+    int rc = fs_open(app->fs, "ready.probe", FS_WRITE | FS_CREATE, &file, err);
+    if (rc != 0)
+        return rc;
+    fs_close(file);
+    return fs_unlink(app->fs, "ready.probe", err);
+}
+#endif
 
 static void fill_http_options(const struct config *c, struct http_options *o)
 {
@@ -85,6 +148,7 @@ static void fill_http_options(const struct config *c, struct http_options *o)
 static void fill_api(struct app *app)
 {
     app->api = (struct api){
+        .storage = app->storage,
         .limits = &app->config->limits,
         .clock = app->clock,
         .build = {version_number(), version_revision(), version_date()},
@@ -102,6 +166,9 @@ static int app_start(struct app *app, struct err *err)
     int rc = fs_posix_new(app->config->data, &app->fs, err);
     if (rc != 0)
         return err_prefix(err, "data");
+    rc = open_storage(app, err);
+    if (rc != 0)
+        return rc;
     fill_api(app);
     fill_http_options(app->config, &options);
     return http_server_start(&options, &app->http_app, app->clock, &app->http, err);
@@ -120,6 +187,8 @@ static void warn_when_open(const struct config *c)
 
 static void app_stop(struct app *app)
 {
+    struct err err = {0};
+    int64_t deadline_ns = clock_mono_ns(app->clock) + STOP_NS;
     if (app->http && !http_server_drain(app->http, DRAIN_NS)) {
         /* Their handlers still use all of this. What was acknowledged is on disk already. */
         log_warn("leaving with requests unanswered",
@@ -127,6 +196,8 @@ static void app_stop(struct app *app)
         _exit(EXIT_OK);
     }
     http_server_stop(app->http);
+    if (close_storage(app, deadline_ns, &err) != 0)
+        log_error("storage did not close cleanly", LOG_ERR(&err));
     fs_free(app->fs);
 }
 
@@ -163,6 +234,41 @@ int app_healthcheck(const struct config *config)
     return EXIT_FAILED;
 }
 
+#if __has_include("storage/storage.c")
+/* Runs a job on the data directory of a server that is not running. */
+static int run_offline(const struct config *config, const char *name,
+                       int (*job)(struct fs *fs, struct buf *report, struct err *err))
+{
+    struct fs *fs = NULL;
+    struct err err = {0};
+    struct buf report;
+    buf_init(&report, REPORT_BYTES_MAX);
+    int rc = fs_posix_new(config->data, &fs, &err);
+    if (rc == 0)
+        rc = job(fs, &report, &err);
+    fwrite(report.data, 1, report.len, stdout);
+    if (rc != 0)
+        fprintf(stderr, "flamekeep: %s: %s\n", name, err.msg);
+    buf_release(&report);
+    fs_free(fs);
+    return rc == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+static int rebuild(struct fs *fs, struct buf *report, struct err *err)
+{
+    return storage_rebuild_catalog(fs, clock_system(), report, err);
+}
+
+int app_verify(const struct config *config)
+{
+    return run_offline(config, "verify", storage_verify);
+}
+
+int app_rebuild_catalog(const struct config *config)
+{
+    return run_offline(config, "rebuild-catalog", rebuild);
+}
+#else
 int app_verify(const struct config *config)
 {
     (void)config;
@@ -176,3 +282,4 @@ int app_rebuild_catalog(const struct config *config)
     fputs("flamekeep: rebuild-catalog is not available in this build\n", stderr);
     return EXIT_FAILED;
 }
+#endif
