@@ -17,7 +17,7 @@ allowed() {
     storage/*) echo 'base/ storage/' ;;
     server/http/*) echo 'base/ server/http/' ;;
     api/decode/*) echo 'base/ storage/model/ api/decode/' ;;
-    api/encode/*) echo 'base/ storage/model/ api/encode/' ;;
+    api/encode/*) echo 'base/ storage/model/ api/encode/ api/proto/' ;;
     api/*) echo 'base/ storage/storage.h storage/query.h storage/model/ server/http/ api/ web/assets.h' ;;
     web/*) echo 'web/' ;;
     server/*) echo 'base/ storage/ api/ server/ web/' ;;
