@@ -1,5 +1,6 @@
 #include "api/decode/pprof.h"
 
+#include "api/decode/packed.h"
 #include "api/decode/pprof_scratch.h"
 #include "api/decode/wire.h"
 #include "base/err.h"
@@ -104,34 +105,21 @@ unknown_field(struct pprof_decoder *d, const uint8_t *at, const uint8_t *end, ui
             return fail(d, at, MSG_VARINT);                                                        \
     } while (0)
 
-/* Returns the number of varints, or SIZE_MAX when one is malformed; the last byte ends one. */
-static inline size_t packed_varints(const uint8_t *p, const uint8_t *end, uint64_t *out)
-{
-    uint64_t *next = out;
-
-    while (p < end) {
-        p = wire_varint_fast(p, next++);
-        if (p == NULL)
-            return SIZE_MAX;
-    }
-    return (size_t)(next - out);
-}
-
 /*
  * Appends the packed varints in [p, p + len). The length is a cheap upper bound of
  * their number; they are counted only when that much room is not there.
  */
-#define READ_PACKED(array, count, len)                                                             \
+#define READ_PACKED(array, count, len, unpack)                                                     \
     do {                                                                                           \
         size_t n_;                                                                                 \
         if ((len) == 0)                                                                            \
             break;                                                                                 \
         if (p[(len)-1] >= 0x80)                                                                    \
             return fail(d, at, MSG_PACKED);                                                        \
-        if (d->capacity.array - d->p.count < (len) &&                                              \
-            !PPROF_RESERVE(d, array, count, wire_count_varints(p, p + (len))))                     \
+        if (d->capacity.array - d->p.count < (len) + PACKED_SPILL &&                               \
+            !PPROF_RESERVE(d, array, count, wire_count_varints(p, p + (len)) + PACKED_SPILL))      \
             return false;                                                                          \
-        n_ = packed_varints(p, p + (len), (uint64_t *)d->p.array + d->p.count);                    \
+        n_ = unpack(p, p + (len), (uint64_t *)d->p.array + d->p.count);                            \
         if (n_ == SIZE_MAX)                                                                        \
             return fail(d, at, MSG_PACKED);                                                        \
         d->p.count += (uint32_t)n_;                                                                \
@@ -231,11 +219,11 @@ static bool decode_sample(struct pprof_decoder *d, const uint8_t *p, const uint8
         switch (tag) {
         case WIRE_TAG(1, WIRE_BYTES):
             READ_LENGTH(len);
-            READ_PACKED(location_ids, location_id_count, len);
+            READ_PACKED(location_ids, location_id_count, len, packed_ids);
             break;
         case WIRE_TAG(2, WIRE_BYTES):
             READ_LENGTH(len);
-            READ_PACKED(values, value_count, len);
+            READ_PACKED(values, value_count, len, packed_numbers);
             break;
         case WIRE_TAG(3, WIRE_BYTES):
             READ_LENGTH(len);
@@ -419,7 +407,7 @@ static bool decode_comments(struct pprof_decoder *d, const uint8_t *p, const uin
     const uint8_t *at = p;
     size_t len = (size_t)(end - p);
 
-    READ_PACKED(comments, comment_count, len);
+    READ_PACKED(comments, comment_count, len, packed_numbers);
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "api/decode/pprof_scratch.h"
 
+#include "api/decode/packed.h"
 #include "api/decode/pprof.h"
 #include "base/err.h"
 
@@ -56,6 +57,7 @@ static void release_arrays(struct pprof_decoder *d)
 
 struct pprof_decoder *pprof_decoder_new(void)
 {
+    packed_init();
     return calloc(1, sizeof(struct pprof_decoder));
 }
 
@@ -78,9 +80,11 @@ void *pprof_scratch_grow(struct pprof_decoder *d, void *array, uint32_t count, s
 {
     size_t need = (size_t)count + more; /* below twice the body's length, which is below 4 GiB */
     size_t wanted = (size_t)*capacity * 2;
+    /* Room that is asked for to be written over does not count: the final check is exact. */
+    size_t bytes_max = d->bytes_max + PACKED_SPILL * sizeof(uint64_t);
     void *grown;
 
-    if (more > d->bytes_max / size || pprof_scratch_used(d) + more * size > d->bytes_max) {
+    if (more > bytes_max / size || pprof_scratch_used(d) + more * size > bytes_max) {
         d->fail_code = ERR_TOO_LARGE;
         return NULL;
     }
