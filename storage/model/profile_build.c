@@ -120,11 +120,10 @@ static void use_location(struct build *b, uint32_t index)
 /* Appends the stack to out->stacks, without counting it yet; false: a location is missing. */
 static bool resolve_stack(struct build *b, const struct pprof_sample *s)
 {
-    const uint64_t *ids = b->p->location_ids + s->location_first;
     uint32_t *stack = b->profile->stacks + b->profile->stack_index_count;
 
     for (uint32_t i = 0; i < s->location_count; i++) {
-        uint32_t index = id_index_find(&b->locations, ids[i]);
+        uint32_t index = id_index_find(&b->locations, b->p->location_ids[s->location_first + i]);
 
         if (index == ID_INDEX_NONE)
             return false;

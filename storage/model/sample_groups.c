@@ -101,7 +101,7 @@ uint32_t sample_groups_add(struct sample_groups *g, const struct pprof_sample *s
                            struct profile_link *link)
 {
     const struct pprof *p = g->p;
-    struct sample_group_pair *pairs = g->pairs + g->pair_count;
+    struct sample_group_pair *pairs;
     uint32_t count = 0;
 
     *link = (struct profile_link){0};
@@ -109,6 +109,7 @@ uint32_t sample_groups_add(struct sample_groups *g, const struct pprof_sample *s
         g->count = 1;
         return 0;
     }
+    pairs = g->pairs + g->pair_count;
     /* The pairs are written where a new group would keep them. */
     for (uint32_t i = 0; i < s->label_count; i++) {
         const struct pprof_label *l = &p->labels[s->label_first + i];

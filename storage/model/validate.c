@@ -176,11 +176,14 @@ static int check_tables(const struct check *c)
     const struct pprof *p = c->p;
 
     for (uint32_t i = 0; i < p->sample_count; i++) {
-        const struct pprof_label *label = p->labels + p->samples[i].label_first;
+        const struct pprof_sample *s = &p->samples[i];
 
-        for (uint32_t j = 0; j < p->samples[i].label_count; j++)
-            if (!in_table(p, label[j].key) || !in_table(p, label[j].str))
+        for (uint32_t j = 0; j < s->label_count; j++) {
+            const struct pprof_label *l = &p->labels[s->label_first + j];
+
+            if (!in_table(p, l->key) || !in_table(p, l->str))
                 return refuse(c, "sample label string index out of range");
+        }
     }
     for (uint32_t i = 0; i < p->function_count; i++) {
         const struct pprof_function *f = &p->functions[i];
