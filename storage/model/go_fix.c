@@ -3,11 +3,11 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/str.h"
 #include "storage/model/pprof.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SHAPE "[go.shape."
@@ -72,40 +72,52 @@ bool go_fix_symbol(struct str symbol, struct arena *arena, struct str *out)
     return true;
 }
 
-static int drop_type_parameters(struct pprof *p, struct arena *arena, struct err *err)
+static int drop_type_parameters(struct pprof *p, const uint32_t *brackets, uint32_t count,
+                                struct arena *arena, struct err *err)
 {
-    for (uint32_t i = 0; i < p->string_count; i++)
-        if (!go_fix_symbol(p->strings[i], arena, &p->strings[i]))
+    for (uint32_t i = 0; i < count; i++) {
+        struct str *s = &p->strings[brackets[i]];
+
+        if (!go_fix_symbol(*s, arena, s))
             return err_set(err, ERR_TOO_LARGE, "profile: no memory for its symbols");
+    }
     return 0;
 }
 
 /* --- truncated stacks --- */
 
-/* The samples with SUFFIX_LENGTH frames and more, grouped by their last ids. */
+/* Samples with SUFFIX_LENGTH frames and more that share the last of them. */
 struct group {
-    uint32_t first; /* in `order` */
-    uint32_t count;
+    uint32_t first;  /* sample that shows the group's stack */
+    uint32_t count;  /* samples */
     uint32_t parent; /* the group that shows more callers, or NONE */
     uint32_t offset; /* how many more */
+    uint32_t token;  /* its top token: the last TOKEN_LENGTH ids */
 };
 
+/* A top token, and the group that shows it with most frames above. */
 struct token {
-    const uint64_t *ids; /* TOKEN_LENGTH of them */
-    uint32_t group, distance;
+    const uint64_t *ids;
+    uint32_t hash;
+    uint32_t group, distance; /* 0 frames: none */
 };
 
 struct repair {
     struct pprof *p;
-    uint32_t *order; /* samples, sorted by suffix */
-    uint32_t order_count;
+    uint64_t seed;
+    uint32_t *group_of; /* by sample; NONE: takes no part */
     struct group *groups;
     uint32_t group_count;
-    struct token *slots; /* open addressing */
+    struct token *tokens;
+    uint32_t token_count;
+    uint32_t *slots; /* group plus one, by suffix; then token plus one */
     uint32_t slot_mask;
 };
 
 #define NONE UINT32_MAX /* no group */
+
+/* Of the polynomial over a window of ids, so that it can be moved along a stack. */
+#define HASH_BASE UINT64_C(0x9e3779b97f4a7c15)
 
 static const uint64_t *stack_end(const struct pprof *p, const struct pprof_sample *s)
 {
@@ -137,112 +149,157 @@ static bool may_be_truncated(const struct pprof *p)
     return deepest >= CPU_DEPTH && has_type(p, "cpu");
 }
 
-/* The byte image of the last ids, ids little endian: the reference's order. */
-static int compare_suffix(const void *a, const void *b, void *context)
+/* --- groups --- */
+
+/* The byte image of the last ids, ids little endian: the order in which the reference has
+ * its groups. */
+static bool suffix_before(const struct repair *r, const struct group *a, const struct group *b)
 {
-    const struct pprof *p = context;
-    const uint64_t *x = stack_end(p, &p->samples[*(const uint32_t *)a]) - SUFFIX_LENGTH;
-    const uint64_t *y = stack_end(p, &p->samples[*(const uint32_t *)b]) - SUFFIX_LENGTH;
+    const uint64_t *x = stack_end(r->p, &r->p->samples[a->first]) - SUFFIX_LENGTH;
+    const uint64_t *y = stack_end(r->p, &r->p->samples[b->first]) - SUFFIX_LENGTH;
 
-    for (int i = 0; i < SUFFIX_LENGTH; i++) {
-        uint64_t l = __builtin_bswap64(x[i]), r = __builtin_bswap64(y[i]);
-
-        if (l != r)
-            return l < r ? -1 : 1;
-    }
-    /* Equal suffixes keep the order of the profile. */
-    return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+    for (int i = 0; i < SUFFIX_LENGTH; i++)
+        if (x[i] != y[i])
+            return __builtin_bswap64(x[i]) < __builtin_bswap64(y[i]);
+    return false;
 }
 
-static bool equal_suffix(const struct pprof *p, uint32_t a, uint32_t b)
+static uint32_t group_of_suffix(struct repair *r, uint32_t sample)
 {
-    return memcmp(stack_end(p, &p->samples[a]) - SUFFIX_LENGTH,
-                  stack_end(p, &p->samples[b]) - SUFFIX_LENGTH,
-                  SUFFIX_LENGTH * sizeof(uint64_t)) == 0;
+    const uint64_t *ids = stack_end(r->p, &r->p->samples[sample]) - SUFFIX_LENGTH;
+    uint32_t slot = (uint32_t)hash64(r->seed, ids, SUFFIX_LENGTH * sizeof(ids[0])) & r->slot_mask;
+
+    for (; r->slots[slot] != 0; slot = (slot + 1) & r->slot_mask) {
+        const struct group *g = &r->groups[r->slots[slot] - 1];
+
+        if (memcmp(stack_end(r->p, &r->p->samples[g->first]) - SUFFIX_LENGTH, ids,
+                   SUFFIX_LENGTH * sizeof(ids[0])) == 0)
+            return r->slots[slot] - 1;
+    }
+    r->groups[r->group_count] = (struct group){.first = sample, .parent = NONE};
+    r->slots[slot] = ++r->group_count;
+    return r->group_count - 1;
 }
 
 static bool make_groups(struct repair *r, struct arena *arena)
 {
     struct pprof *p = r->p;
+    uint32_t capacity = 16;
 
-    r->order = arena_alloc(arena, p->sample_count * sizeof(r->order[0]));
-    if (r->order == NULL)
+    while (capacity < 2 * (uint64_t)p->sample_count && capacity < UINT32_C(1) << 31)
+        capacity *= 2;
+    r->slot_mask = capacity - 1;
+    r->slots = arena_calloc(arena, capacity, sizeof(r->slots[0]));
+    r->group_of = arena_array(arena, uint32_t, p->sample_count);
+    r->groups = arena_array(arena, struct group, p->sample_count);
+    if (r->slots == NULL || r->group_of == NULL || r->groups == NULL)
         return false;
-    for (uint32_t i = 0; i < p->sample_count; i++)
-        if (p->samples[i].location_count >= SUFFIX_LENGTH)
-            r->order[r->order_count++] = i;
-    qsort_r(r->order, r->order_count, sizeof(r->order[0]), compare_suffix, p);
-
-    r->groups = arena_alloc(arena, r->order_count * sizeof(r->groups[0]));
-    if (r->groups == NULL)
-        return false;
-    for (uint32_t i = 0; i < r->order_count; i++) {
-        if (i > 0 && equal_suffix(p, r->order[i - 1], r->order[i])) {
-            r->groups[r->group_count - 1].count++;
+    for (uint32_t i = 0; i < p->sample_count; i++) {
+        r->group_of[i] = NONE;
+        if (p->samples[i].location_count < SUFFIX_LENGTH)
             continue;
-        }
-        r->groups[r->group_count++] =
-            (struct group){.first = i, .count = 1, .parent = NONE, .offset = 0};
+        r->group_of[i] = group_of_suffix(r, i);
+        r->groups[r->group_of[i]].count++;
     }
     return true;
 }
 
-static uint32_t hash_token(const uint64_t *ids)
-{
-    uint64_t h = 0x9e3779b97f4a7c15u;
-
-    for (int i = 0; i < TOKEN_LENGTH; i++) {
-        h = (h ^ ids[i]) * 0xff51afd7ed558ccdu;
-        h ^= h >> 32;
-    }
-    return (uint32_t)h;
-}
-
-static struct token *find_token(const struct repair *r, const uint64_t *ids)
-{
-    uint32_t i = hash_token(ids) & r->slot_mask;
-
-    while (r->slots[i].ids != NULL &&
-           memcmp(r->slots[i].ids, ids, TOKEN_LENGTH * sizeof(ids[0])) != 0)
-        i = (i + 1) & r->slot_mask;
-    return &r->slots[i];
-}
+/* --- tokens --- */
 
 static const uint64_t *group_end(const struct repair *r, const struct group *g)
 {
-    return stack_end(r->p, &r->p->samples[r->order[g->first]]);
+    return stack_end(r->p, &r->p->samples[g->first]);
 }
 
-/* Every run of TOKEN_LENGTH ids that ends 1 to 8 frames below the root, by group. */
+static uint64_t hash_token(const uint64_t *ids)
+{
+    uint64_t h = 0;
+
+    for (int i = 0; i < TOKEN_LENGTH; i++)
+        h = h * HASH_BASE + ids[i];
+    return h;
+}
+
+static uint32_t fold(const struct repair *r, uint64_t hash)
+{
+    hash = (hash ^ r->seed) * UINT64_C(0xff51afd7ed558ccd);
+    return (uint32_t)(hash >> 32);
+}
+
+/* The top token at `ids`, or where it would be: a slot that holds 0. */
+static uint32_t *find_token(const struct repair *r, const uint64_t *ids, uint32_t hash)
+{
+    uint32_t slot = hash & r->slot_mask;
+
+    for (; r->slots[slot] != 0; slot = (slot + 1) & r->slot_mask) {
+        const struct token *t = &r->tokens[r->slots[slot] - 1];
+
+        if (t->hash == hash && memcmp(t->ids, ids, TOKEN_LENGTH * sizeof(ids[0])) == 0)
+            break;
+    }
+    return &r->slots[slot];
+}
+
+/* The memory of the suffix table serves again. */
 static bool make_tokens(struct repair *r, struct arena *arena)
 {
-    uint32_t capacity = 16;
-
-    while (capacity < 2 * TOKENS_PER_GROUP * (uint64_t)r->group_count)
-        capacity *= 2;
-    r->slots = arena_calloc(arena, capacity, sizeof(r->slots[0]));
-    if (r->slots == NULL)
+    r->tokens = arena_array(arena, struct token, r->group_count);
+    if (r->tokens == NULL)
         return false;
-    r->slot_mask = capacity - 1;
+    memset(r->slots, 0, ((size_t)r->slot_mask + 1) * sizeof(r->slots[0]));
     for (uint32_t g = 0; g < r->group_count; g++) {
-        for (uint32_t j = 1; j <= TOKENS_PER_GROUP; j++) {
-            const uint64_t *ids = group_end(r, &r->groups[g]) - j - TOKEN_LENGTH;
-            struct token *t = find_token(r, ids);
+        const uint64_t *ids = group_end(r, &r->groups[g]) - TOKEN_LENGTH;
+        uint32_t hash = fold(r, hash_token(ids));
+        uint32_t *slot = find_token(r, ids, hash);
 
-            /* The deepest match wins: it completes most frames. */
-            if (t->ids == NULL || j > t->distance)
-                *t = (struct token){.ids = ids, .group = g, .distance = j};
+        if (*slot == 0) {
+            r->tokens[r->token_count] = (struct token){.ids = ids, .hash = hash};
+            *slot = ++r->token_count;
         }
+        r->groups[g].token = *slot - 1;
     }
     return true;
+}
+
+/*
+ * Group g shows the token at `ids` with `distance` more frames towards the root. Most
+ * frames win, then the group that the reference has first.
+ */
+static void offer(struct repair *r, uint32_t g, const uint64_t *ids, uint32_t hash,
+                  uint32_t distance)
+{
+    uint32_t slot = *find_token(r, ids, hash);
+    struct token *t;
+
+    if (slot == 0)
+        return;
+    t = &r->tokens[slot - 1];
+    if (distance > t->distance ||
+        (distance == t->distance && suffix_before(r, &r->groups[g], &r->groups[t->group]))) {
+        t->group = g;
+        t->distance = distance;
+    }
 }
 
 static void link_groups(struct repair *r)
 {
-    for (uint32_t g = 0; g < r->group_count; g++) {
-        const struct token *t = find_token(r, group_end(r, &r->groups[g]) - TOKEN_LENGTH);
+    uint64_t power = 1;
 
-        if (t->ids == NULL || t->group == g)
+    for (int i = 1; i < TOKEN_LENGTH; i++)
+        power *= HASH_BASE;
+    for (uint32_t g = 0; g < r->group_count; g++) {
+        const uint64_t *ids = group_end(r, &r->groups[g]) - TOKENS_PER_GROUP - TOKEN_LENGTH;
+        uint64_t hash = hash_token(ids);
+
+        for (uint32_t j = TOKENS_PER_GROUP; j > 0; j--, ids++) {
+            offer(r, g, ids, fold(r, hash), j);
+            hash = (hash - ids[0] * power) * HASH_BASE + ids[TOKEN_LENGTH];
+        }
+    }
+    for (uint32_t g = 0; g < r->group_count; g++) {
+        const struct token *t = &r->tokens[r->groups[g].token];
+
+        if (t->distance == 0 || t->group == g)
             continue;
         r->groups[g].parent = t->group;
         r->groups[g].offset = t->distance;
@@ -262,12 +319,18 @@ static bool follow_chain(const struct repair *r, uint32_t g, const struct pprof_
         if (++links == CHAIN_MAX)
             return false;
     }
-    *from = &r->p->samples[r->order[r->groups[g].first]];
+    *from = &r->p->samples[r->groups[g].first];
     return true;
 }
 
-/* How many ids the new table takes, or NONE-like 0 when a chain has no end. */
-static bool measure(const struct repair *r, uint64_t *ids)
+/* What a group's stacks get; no ids: nothing. */
+struct extra {
+    const uint64_t *ids;
+    uint32_t count;
+};
+
+/* How many ids the new table takes. False when a chain has no end. */
+static bool measure(const struct repair *r, struct extra *extras, uint64_t *ids)
 {
     *ids = 0;
     for (uint32_t i = 0; i < r->p->sample_count; i++)
@@ -276,86 +339,80 @@ static bool measure(const struct repair *r, uint64_t *ids)
         const struct pprof_sample *from;
         uint32_t offset;
 
+        extras[g] = (struct extra){0};
         if (!follow_chain(r, g, &from, &offset))
             return false;
+        if (offset == 0 || offset >= from->location_count)
+            continue;
+        extras[g] = (struct extra){stack_end(r->p, from) - offset, offset};
         *ids += (uint64_t)offset * r->groups[g].count;
     }
     return true;
 }
 
-/* Copies all stacks to `table`, completed ones longer. The last group stays as it is. */
-static void rewrite_stacks(struct repair *r, uint64_t *table, uint32_t *extra,
-                           const uint64_t **extra_ids)
+static uint32_t append(uint64_t *table, uint32_t used, const uint64_t *ids, uint32_t count)
+{
+    if (count > 0)
+        memcpy(table + used, ids, count * sizeof(ids[0]));
+    return used + count;
+}
+
+/* Copies all stacks to `table`, completed ones longer. */
+static void rewrite_stacks(struct repair *r, uint64_t *table, const struct extra *extras)
 {
     struct pprof *p = r->p;
     uint32_t used = 0;
 
-    for (uint32_t g = 0; g < r->group_count; g++) {
-        const struct group *group = &r->groups[g];
-        const struct pprof_sample *from;
-        uint32_t offset;
-
-        if (group->parent == NONE || !follow_chain(r, g, &from, &offset) ||
-            offset >= from->location_count)
-            continue;
-        for (uint32_t i = 0; i < group->count; i++) {
-            extra[r->order[group->first + i]] = offset;
-            extra_ids[r->order[group->first + i]] = stack_end(p, from) - offset;
-        }
-    }
     for (uint32_t i = 0; i < p->sample_count; i++) {
         struct pprof_sample *s = &p->samples[i];
         uint32_t first = used;
 
-        memcpy(table + used, p->location_ids + s->location_first,
-               s->location_count * sizeof(table[0]));
-        used += s->location_count;
-        if (extra[i] > 0)
-            memcpy(table + used, extra_ids[i], extra[i] * sizeof(table[0]));
-        used += extra[i];
+        used = append(table, used, p->location_ids + s->location_first, s->location_count);
+        if (r->group_of[i] != NONE) {
+            const struct extra *e = &extras[r->group_of[i]];
+
+            used = append(table, used, e->ids, e->count);
+        }
         s->location_first = first;
-        s->location_count += extra[i];
+        s->location_count = used - first;
     }
     p->location_ids = table;
     p->location_id_count = used;
 }
 
-static int repair_stacks(struct pprof *p, struct arena *arena, struct err *err)
+static int repair_stacks(struct pprof *p, uint64_t seed, struct arena *arena, struct err *err)
 {
-    struct repair r = {.p = p};
-    uint64_t id_count;
+    struct repair r = {.p = p, .seed = seed};
+    struct extra *extras;
+    uint64_t before = p->location_id_count, id_count;
     uint64_t *table;
-    uint32_t *extra;
-    const uint64_t **extra_ids;
 
     if (!make_groups(&r, arena))
         goto no_memory;
-    if (r.group_count < 2)
-        return 0;
     if (!make_tokens(&r, arena))
         goto no_memory;
     link_groups(&r);
-    if (!measure(&r, &id_count) || id_count > UINT32_MAX)
-        return 0;
-    table = arena_alloc(arena, id_count * sizeof(table[0]));
-    extra = arena_calloc(arena, p->sample_count, sizeof(extra[0]));
-    extra_ids = arena_alloc(arena, p->sample_count * sizeof(extra_ids[0]));
-    if (table == NULL || extra == NULL || extra_ids == NULL)
+    extras = arena_array(arena, struct extra, r.group_count);
+    if (extras == NULL)
         goto no_memory;
-    rewrite_stacks(&r, table, extra, extra_ids);
+    if (!measure(&r, extras, &id_count) || id_count > UINT32_MAX || id_count == before)
+        return 0;
+    table = arena_array(arena, uint64_t, id_count);
+    if (table == NULL)
+        goto no_memory;
+    rewrite_stacks(&r, table, extras);
     return 0;
 
 no_memory:
     return err_set(err, ERR_TOO_LARGE, "profile: no memory to complete %u stacks", p->sample_count);
 }
 
-int go_fix(struct pprof *p, bool has_bracket, struct arena *arena, struct err *err)
+int go_fix(struct pprof *p, const uint32_t *brackets, uint32_t bracket_count, uint64_t seed,
+           struct arena *arena, struct err *err)
 {
-    int rc = 0;
+    int rc = drop_type_parameters(p, brackets, bracket_count, arena, err);
 
-    if (has_bracket)
-        rc = drop_type_parameters(p, arena, err);
     if (rc == 0 && may_be_truncated(p))
-        rc = repair_stacks(p, arena, err);
+        rc = repair_stacks(p, seed, arena, err);
     return rc;
 }

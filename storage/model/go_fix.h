@@ -7,8 +7,7 @@
  *    from other stacks of the same profile that show the missing callers.
  *
  * Both as the reference does, ../shared/spec/ingest-api.md, section 3.6.
- * Pure functions over a struct pprof; new strings and stacks are in the arena.
- * n log n in the number of samples.
+ * Pure functions over a struct pprof; new strings and stacks are in the arena. Linear.
  */
 #ifndef STORAGE_MODEL_GO_FIX_H
 #define STORAGE_MODEL_GO_FIX_H
@@ -16,16 +15,18 @@
 #include "base/str.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct arena;
 struct err;
 struct pprof;
 
 /*
- * Repairs in place; p->strings and p->location_ids may be replaced. `has_bracket`: some
- * string holds a '[' (validation knows). ERR_TOO_LARGE when the arena is full.
+ * Repairs in place; p->location_ids may be replaced. `brackets` are the indexes of strings
+ * that hold a '[' (validation knows them). ERR_TOO_LARGE when the arena is full.
  */
-int go_fix(struct pprof *p, bool has_bracket, struct arena *arena, struct err *err);
+int go_fix(struct pprof *p, const uint32_t *brackets, uint32_t bracket_count, uint64_t seed,
+           struct arena *arena, struct err *err);
 
 /*
  * Removes the bracketed groups that start with [go.shape. from a symbol. *out is `symbol`

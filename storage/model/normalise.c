@@ -118,7 +118,7 @@ static int place_samples(struct normaliser *n)
     if (n->built.group_count > 1) {
         for (uint32_t i = 0; i < profile->sample_count; i++)
             n->built.group_of[i] = n->row_of_group[n->built.group_of[i]];
-        if (profile_build_regroup(&n->built, row_count, n->in->seed, n->arena, counts) != 0)
+        if (profile_build_regroup(&n->built, row_count, n->arena, counts) != 0)
             return no_memory(n);
     }
     for (uint32_t r = 0; r < row_count; r++) {
@@ -149,7 +149,7 @@ int normalise(const struct normalise_input *in, struct arena *arena, struct norm
         return rc;
     out->time_set = facts.time_set;
     if (language_detect(&n.request, in->pprof) == LANGUAGE_GO &&
-        go_fix(in->pprof, facts.has_bracket, arena, NULL) != 0)
+        go_fix(in->pprof, facts.brackets, facts.bracket_count, in->seed, arena, NULL) != 0)
         return no_memory(&n);
     if (profile_build(in->pprof, &n.request, in->seed, arena, &n.built) != 0)
         return no_memory(&n);

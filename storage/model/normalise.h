@@ -9,8 +9,8 @@
  *   struct labels --series_labels-------------------'-> rows (validate_labels)
  *
  * Purity: no files, threads, clocks or logs; the caller says what time it is.
- * Time: linear in the profile (n log n where Go stacks are repaired); hash tables are
- * seeded and only where ids are not 1..n or something can occur twice.
+ * Time: linear in the profile; hash tables are seeded and only where ids are not 1..n or
+ * something can occur twice.
  * Memory: everything is in the arena given, whose limit bounds a hostile profile.
  */
 #ifndef STORAGE_MODEL_NORMALISE_H

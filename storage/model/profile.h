@@ -7,7 +7,8 @@
  *
  * Invariants: strings[0] is empty; every index is in range or, where said,
  * PROFILE_NONE; every string is UTF-8; values are >= 0 and no sample is all
- * zero; no two samples of one row have the same (stack, link).
+ * zero. Entries may be equal in content, and so may the (stack, link) of two
+ * samples of one row: only who interns them can tell, and sums them.
  *
  * One profile may feed several rows (split by sample labels): each row is a
  * contiguous range of samples. Ownership: one arena. Threads: read-only.

@@ -4,7 +4,6 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "base/str.h"
 #include "storage/model/id_index.h"
 #include "storage/model/pprof.h"
@@ -30,9 +29,7 @@ struct build {
     bool *mapping_used; /* the one after the last stands for id 0 */
 
     struct sample_groups groups;
-    uint32_t *group_of, *hash_of; /* by sample of the profile */
-    uint32_t *slots;              /* sample plus one */
-    uint32_t slot_mask;
+    uint32_t *group_of; /* by sample of the profile */
 };
 
 /* --- strings, functions, mappings, locations: on first use --- */
@@ -117,21 +114,42 @@ static void use_location(struct build *b, uint32_t index)
     b->location_state[index] = ++out->location_count;
 }
 
-/* Appends the stack to out->stacks, without counting it yet; false: a location is missing. */
+/* Dense index of a location that is met for the first time, or of none: DEAD. */
+static uint32_t first_use(struct build *b, uint64_t id)
+{
+    uint32_t index = id_index_find(&b->locations, id);
+
+    if (index == ID_INDEX_NONE)
+        return DEAD;
+    if (b->location_state[index] == UNSEEN)
+        use_location(b, index);
+    return b->location_state[index] == DEAD ? DEAD : b->location_state[index] - 1;
+}
+
+/*
+ * Appends the stack to out->stacks, without counting it yet; false: a location is missing.
+ * The loop runs once per frame of every sample, so what it needs is in local variables.
+ */
 static bool resolve_stack(struct build *b, const struct pprof_sample *s)
 {
+    const uint64_t *ids = b->p->location_ids;
+    const uint32_t *state = b->location_state;
+    uint64_t direct_max = b->locations.slots == NULL ? b->p->location_count : 0;
     uint32_t *stack = b->profile->stacks + b->profile->stack_index_count;
+    uint32_t in_use = b->profile->location_count, count = s->location_count;
 
-    for (uint32_t i = 0; i < s->location_count; i++) {
-        uint32_t index = id_index_find(&b->locations, b->p->location_ids[s->location_first + i]);
+    for (uint32_t i = 0, from = s->location_first; i < count; i++) {
+        uint64_t id = ids[from + i];
+        uint32_t dense = id - 1 < direct_max ? state[id - 1] - 1 : DEAD;
 
-        if (index == ID_INDEX_NONE)
-            return false;
-        if (b->location_state[index] == UNSEEN)
-            use_location(b, index);
-        if (b->location_state[index] == DEAD)
-            return false;
-        stack[i] = b->location_state[index] - 1;
+        /* Unseen and dead ones are beyond those in use. */
+        if (__builtin_expect(dense >= in_use, 0)) {
+            dense = first_use(b, id);
+            if (dense == DEAD)
+                return false;
+            in_use = b->profile->location_count;
+        }
+        stack[i] = dense;
     }
     return true;
 }
@@ -150,66 +168,17 @@ static bool has_value(const int64_t *values, uint32_t count)
     return any != 0;
 }
 
-static void add_values(int64_t *sum, const int64_t *values, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (__builtin_add_overflow(sum[i], values[i], &sum[i]))
-            sum[i] = INT64_MAX;
-}
-
-static bool same_link(const struct profile_link *a, const struct profile_link *b)
-{
-    return a->span_id == b->span_id && memcmp(a->trace_id, b->trace_id, sizeof(a->trace_id)) == 0;
-}
-
-static uint32_t hash_sample(const struct profile *out, const struct profile_sample *s,
-                            uint32_t group, uint64_t seed)
-{
-    uint64_t trace[2];
-
-    memcpy(trace, s->link.trace_id, sizeof(trace));
-    seed ^= (s->link.span_id ^ trace[0] ^ (trace[1] << 1)) * UINT64_C(0x9e3779b97f4a7c15) + group;
-    return (uint32_t)hash64(seed, out->stacks + s->stack_first,
-                            s->stack_count * sizeof(out->stacks[0]));
-}
-
-/* The equal sample that is there already, or the slot to put this one in. */
-static struct profile_sample *find_equal(struct build *b, const struct profile_sample *s,
-                                         uint32_t group, uint32_t hash, uint32_t *slot)
-{
-    const struct profile *out = b->profile;
-
-    for (*slot = hash & b->slot_mask; b->slots[*slot] != 0; *slot = (*slot + 1) & b->slot_mask) {
-        uint32_t i = b->slots[*slot] - 1;
-        struct profile_sample *other = &out->samples[i];
-
-        if (b->hash_of[i] == hash && b->group_of[i] == group &&
-            other->stack_count == s->stack_count && same_link(&other->link, &s->link) &&
-            memcmp(out->stacks + other->stack_first, out->stacks + s->stack_first,
-                   s->stack_count * sizeof(out->stacks[0])) == 0)
-            return other;
-    }
-    return NULL;
-}
-
 static void add_sample(struct build *b, const struct profile_sample *s, uint32_t group,
                        const int64_t *values)
 {
     struct profile *out = b->profile;
-    uint32_t hash = hash_sample(out, s, group, b->seed), slot;
     uint32_t type_count = out->typeset.count;
-    struct profile_sample *equal = find_equal(b, s, group, hash, &slot);
 
-    if (equal != NULL) {
-        add_values(out->values + equal->value_first, values, type_count);
-        return;
-    }
     out->samples[out->sample_count] = *s;
     out->samples[out->sample_count].value_first = out->value_count;
-    memcpy(out->values + out->value_count, values, type_count * sizeof(values[0]));
-    b->group_of[out->sample_count] = group;
-    b->hash_of[out->sample_count] = hash;
-    b->slots[slot] = ++out->sample_count;
+    for (uint32_t i = 0; i < type_count; i++)
+        out->values[out->value_count + i] = values[i];
+    b->group_of[out->sample_count++] = group;
     out->value_count += type_count;
     out->stack_index_count += s->stack_count;
 }
@@ -351,17 +320,6 @@ static bool take_profile(struct build *b)
     return true;
 }
 
-static bool take_slots(struct build *b, uint32_t sample_count)
-{
-    uint32_t capacity = 16;
-
-    while (capacity < 2 * (uint64_t)sample_count && capacity < UINT32_C(1) << 31)
-        capacity *= 2;
-    TAKE_ZERO(b->slots, capacity);
-    b->slot_mask = capacity - 1;
-    return true;
-}
-
 static bool take_tables(struct build *b)
 {
     const struct pprof *p = b->p;
@@ -371,9 +329,7 @@ static bool take_tables(struct build *b)
     TAKE_ZERO(b->location_state, p->location_count);
     TAKE_ZERO(b->mapping_used, (uint64_t)p->mapping_count + 1);
     TAKE(b->group_of, p->sample_count);
-    TAKE(b->hash_of, p->sample_count);
-    return take_slots(b, p->sample_count) &&
-           id_index_init(&b->mappings, p->mappings, sizeof(p->mappings[0]), p->mapping_count,
+    return id_index_init(&b->mappings, p->mappings, sizeof(p->mappings[0]), p->mapping_count,
                          b->seed, b->arena) &&
            id_index_init(&b->locations, p->locations, sizeof(p->locations[0]), p->location_count,
                          b->seed, b->arena) &&
@@ -406,47 +362,14 @@ int profile_build(const struct pprof *p, const struct labels *request, uint64_t 
 
 /* --- rows --- */
 
-/* Sums samples of one row that have become equal, in place. */
-static bool merge_equal(struct profile_build *built, uint64_t seed, struct arena *arena)
-{
-    struct build state = {.profile = built->profile, .arena = arena, .seed = seed};
-    struct build *b = &state;
-    struct profile *out = built->profile;
-    uint32_t count = out->sample_count, kept = 0;
-
-    b->group_of = built->group_of;
-    TAKE(b->hash_of, count);
-    if (!take_slots(b, count))
-        return false;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct profile_sample s = out->samples[i];
-        uint32_t row = built->group_of[i], hash = hash_sample(out, &s, row, seed), slot;
-        struct profile_sample *equal = find_equal(b, &s, row, hash, &slot);
-
-        if (equal != NULL) {
-            add_values(out->values + equal->value_first, out->values + s.value_first,
-                       out->typeset.count);
-            continue;
-        }
-        out->samples[kept] = s;
-        b->group_of[kept] = row;
-        b->hash_of[kept] = hash;
-        b->slots[slot] = ++kept;
-    }
-    out->sample_count = kept;
-    return true;
-}
-
-int profile_build_regroup(struct profile_build *b, uint32_t row_count, uint64_t seed,
-                          struct arena *arena, uint32_t *counts)
+int profile_build_regroup(struct profile_build *b, uint32_t row_count, struct arena *arena,
+                          uint32_t *counts)
 {
     struct profile *out = b->profile;
     struct profile_sample *sorted;
     uint32_t *next;
     uint32_t first = 0;
 
-    if (row_count < b->group_count && !merge_equal(b, seed, arena))
-        return ERR_TOO_LARGE;
     sorted = arena_alloc(arena, out->sample_count * sizeof(sorted[0]));
     next = arena_alloc(arena, row_count * sizeof(next[0]));
     if (sorted == NULL || next == NULL)

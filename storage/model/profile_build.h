@@ -4,7 +4,7 @@
  * Drops what the reference drops (../shared/spec/ingest-api.md, section 3.8): samples
  * with a negative value or none above zero, locations that name unknown mappings or
  * functions or nothing at all, samples that use them, and everything unused after that.
- * Of equal ids the later definition wins. Equal samples are summed.
+ * Of equal ids the later definition wins.
  *
  * Samples are put into groups by their labels; span and trace ids become links.
  *
@@ -44,10 +44,10 @@ int profile_build(const struct pprof *p, const struct labels *request, uint64_t 
                   struct arena *arena, struct profile_build *out);
 
 /*
- * After groups became rows: orders samples by row, which the new group_of[] names, and
- * sums samples that have become equal. counts[row] is filled.
+ * After groups became rows: orders samples by row, which the new group_of[] names.
+ * counts[row] is filled.
  */
-int profile_build_regroup(struct profile_build *b, uint32_t row_count, uint64_t seed,
-                          struct arena *arena, uint32_t *counts);
+int profile_build_regroup(struct profile_build *b, uint32_t row_count, struct arena *arena,
+                          uint32_t *counts);
 
 #endif

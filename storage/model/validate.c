@@ -234,41 +234,56 @@ static int check_type_names(const struct check *c)
 
 /* --- strings --- */
 
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGH_BITS (ONES << 7)
+
+static void scan_word(const char *p, uint64_t *high, uint64_t *bracket)
+{
+    uint64_t w, x;
+
+    memcpy(&w, p, sizeof(w));
+    x = w ^ (ONES * '[');
+    *high |= w;
+    *bracket |= (x - ONES) & ~x; /* its high bits: a byte was zero, with a rare false alarm */
+}
+
 /* True when the bytes are ASCII; notes a '[' on the way. Eight at a time. */
 static bool scan_ascii(struct str s, bool *has_bracket)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    const uint64_t brackets = ones * '[';
-    uint64_t seen = 0, bracket = 0;
-    size_t i = 0;
+    uint64_t high = 0, bracket = 0;
 
-    for (; i + 8 <= s.len; i += 8) {
-        uint64_t w, x;
+    if (s.len >= 8) {
+        for (size_t i = 0; i + 8 < s.len; i += 8)
+            scan_word(s.p + i, &high, &bracket);
+        scan_word(s.p + s.len - 8, &high, &bracket);
+    } else {
+        char word[8] = {0};
 
-        memcpy(&w, s.p + i, 8);
-        x = w ^ brackets;
-        seen |= w;
-        bracket |= (x - ones) & ~x;
+        for (size_t i = 0; i < s.len; i++)
+            word[i] = s.p[i];
+        scan_word(word, &high, &bracket);
     }
-    for (; i < s.len; i++) {
-        seen |= (uint8_t)s.p[i];
-        if (s.p[i] == '[')
-            *has_bracket = true;
-    }
-    if (bracket & high)
-        *has_bracket = true;
-    return (seen & high) == 0;
+    *has_bracket = (bracket & HIGH_BITS) != 0;
+    return (high & HIGH_BITS) == 0;
 }
 
 static int check_utf8(const struct check *c)
 {
     const struct pprof *p = c->p;
 
+    c->facts->brackets = arena_array(c->arena, uint32_t, p->string_count);
+    if (c->facts->brackets == NULL)
+        return discard_set(c->discard, ERR_TOO_LARGE, DISCARD_MEMORY_LIMIT, c->arena,
+                           "profile needs more than %zu bytes of memory", arena_limit(c->arena));
     for (uint32_t i = 0; i < p->string_count; i++) {
         struct str s = p->strings[i];
+        bool has_bracket;
+        bool is_ascii = scan_ascii(s, &has_bracket);
         struct buf text;
 
-        if (scan_ascii(s, &c->facts->has_bracket) || str_is_utf8(s))
+        if (has_bracket)
+            c->facts->brackets[c->facts->bracket_count++] = i;
+        if (is_ascii || str_is_utf8(s))
             continue;
         buf_init(&text, DISCARD_TEXT_MAX);
         buf_append_cstr(&text, "invalid utf8 string hex: ");

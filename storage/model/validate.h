@@ -21,8 +21,9 @@ struct pprof;
 
 /* What the passes over the profile have seen; saves the next ones work. */
 struct profile_facts {
-    bool has_bracket; /* some string holds a '[' */
-    bool time_set;    /* the profile had no usable time, or one far ahead: now it has now's */
+    uint32_t *brackets; /* strings that hold a '[', in the arena */
+    uint32_t bracket_count;
+    bool time_set; /* the profile had no usable time, or one far ahead: now it has now's */
 };
 
 /*
