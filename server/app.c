@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -27,6 +28,7 @@
 enum {
     HEALTHCHECK_TIMEOUT_MS = 3000,
     REPORT_BYTES_MAX = 64 << 20,
+    DESCRIPTORS_KEPT = 256, /* for files: segments have their own LRU */
 };
 
 struct app {
@@ -160,6 +162,28 @@ static void fill_api(struct app *app)
     router_init(&app->api, &app->http_app);
 }
 
+/*
+ * Connections need descriptors. Takes as many as the system allows, and lowers
+ * the number of connections where that is not enough: libmicrohttpd would spin
+ * on a full table.
+ */
+static void fit_descriptors(struct http_options *o)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= (rlim_t)o->connections_max + DESCRIPTORS_KEPT)
+        return;
+    rlim_t left = limit.rlim_cur > 2 * DESCRIPTORS_KEPT ? limit.rlim_cur - DESCRIPTORS_KEPT
+                                                        : limit.rlim_cur / 2;
+    log_warn("fewer connections than http.connections_max: the descriptor limit is low",
+             LOG_U64("descriptors", limit.rlim_cur), LOG_U64("connections", left));
+    o->connections_max = (unsigned int)left;
+}
+
 static int app_start(struct app *app, struct err *err)
 {
     struct http_options options;
@@ -171,6 +195,7 @@ static int app_start(struct app *app, struct err *err)
         return rc;
     fill_api(app);
     fill_http_options(app->config, &options);
+    fit_descriptors(&options);
     return http_server_start(&options, &app->http_app, app->clock, &app->http, err);
 }
 

@@ -41,7 +41,7 @@ struct pool;
 enum {
     PEER_MAX = 64,
     /* A refused body this small is read and dropped, so the connection stays usable. */
-    REFUSED_BODY_MAX = 256 * 1024,
+    REFUSED_BODY_MAX = 1024 * 1024,
     /* A refused chunked body is read this far before the connection is dropped. */
     REFUSED_CHUNKED_MAX = 64 * 1024 * 1024,
     RETRY_AFTER_SECONDS = 1,
