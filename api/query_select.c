@@ -126,12 +126,11 @@ int query_select_wrap_pprof(struct connect_call *call, const Google__V1__Profile
 {
     size_t size, inner;
     struct err err;
-    int rc;
 
     err_init(&err);
     if (call->codec == CONNECT_JSON) {
         (void)buf_append_cstr(call->out, "{\"pprof\":{\"profile\":");
-        if ((rc = json_bridge_write(&profile->base, call->out, &err)) != 0)
+        if (json_bridge_write(&profile->base, call->out, &err) != 0)
             return connect_fail_err(call, &err);
         (void)buf_append_cstr(call->out, "}}");
         return 0;
@@ -142,7 +141,7 @@ int query_select_wrap_pprof(struct connect_call *call, const Google__V1__Profile
     buf_put_varint(call->out, inner);
     (void)buf_append_byte(call->out, KEY_PROFILE);
     buf_put_varint(call->out, size);
-    if ((rc = buf_reserve(call->out, size)) != 0)
+    if (buf_reserve(call->out, size) != 0)
         return connect_fail(call, CONNECT_RESOURCE_EXHAUSTED,
                             "the profile is larger than %zu bytes", call->out->max);
     call->out->len += google__v1__profile__pack(profile, call->out->data + call->out->len);

@@ -7,8 +7,10 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -196,9 +198,11 @@ static void write_metric(struct buf *out, enum metric id)
 static void write_process(struct buf *out)
 {
     struct rusage usage;
-    unsigned long long pages = 0;
+    char line[128] = "";
     FILE *f = fopen("/proc/self/statm", "re");
-    int got = f ? fscanf(f, "%*u %llu", &pages) : 0;
+    bool got = f && fgets(line, sizeof(line), f) != NULL;
+    /* "total resident ...", in pages */
+    unsigned long long pages = strtoull(line + strcspn(line, " "), NULL, 10);
 
     if (f)
         (void)fclose(f);
@@ -209,7 +213,7 @@ static void write_process(struct buf *out)
             "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.6f\n",
             (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-    if (got == 1)
+    if (got)
         (void)buf_printf(out,
                          "# HELP process_resident_memory_bytes Resident memory.\n"
                          "# TYPE process_resident_memory_bytes gauge\n"

@@ -63,6 +63,7 @@ static int set_add(struct label_set *s, const struct labels *labels, struct err 
 
     if (s->count == s->cap && (rc = set_grow(s, err)) != 0)
         return rc;
+    check(s->slots != NULL);
     for (at = (uint32_t)hash & s->slot_mask; s->slots[at] != 0; at = (at + 1) & s->slot_mask) {
         uint32_t found = s->slots[at] - 1;
 
@@ -173,6 +174,7 @@ static int each_series(struct storage *s, const struct query *q, struct label_se
         arena_reset(&scratch);
         if ((rc = query_check_canceled(q, err)) == 0)
             rc = exact_presence(q, sd, &scratch, &present, err);
+        check(rc != 0 || present != NULL);
         for (uint32_t i = 0; rc == 0 && i < sd->count; i++) {
             uint64_t types = sd->types[i] & present[i];
 
