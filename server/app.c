@@ -242,9 +242,11 @@ int app_serve(const struct config *config)
              LOG_U64("port", http_server_port(app.http)), LOG_CSTR("base_path", config->base_path),
              LOG_CSTR("data", config->data), LOG_CSTR("version", version_number()));
     int signal_number = signals_wait();
+    int64_t asked_ns = clock_mono_ns(app.clock);
     log_info("stopping", LOG_I64("signal", signal_number));
     app_stop(&app);
-    log_info("stopped");
+    log_info("stopped",
+             LOG_F64("seconds", (double)(clock_mono_ns(app.clock) - asked_ns) / (double)NS_PER_S));
     return EXIT_OK;
 }
 

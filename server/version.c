@@ -3,7 +3,9 @@
 
 #include <yaml.h>
 
+#include "api/library_versions.h"
 #include "server/http/http.h"
+#include "storage/library_versions.h"
 
 #ifndef FLAMEKEEP_VERSION
 #define FLAMEKEEP_VERSION "unknown"
@@ -30,10 +32,17 @@ const char *version_date(void)
     return FLAMEKEEP_DATE;
 }
 
+static void print_library(void *ctx, const char *name, const char *version)
+{
+    fprintf(ctx, "%s %s\n", name, version);
+}
+
 void version_print(FILE *out)
 {
     fprintf(out, "flamekeep %s (%s%s%s)\n", version_number(), version_revision(),
             version_date()[0] ? ", " : "", version_date());
-    fprintf(out, "libmicrohttpd %s\n", http_library_version());
-    fprintf(out, "libyaml %s\n", yaml_get_version_string());
+    print_library(out, "libmicrohttpd", http_library_version());
+    print_library(out, "libyaml", yaml_get_version_string());
+    api_library_versions(print_library, out);
+    storage_library_versions(print_library, out);
 }

@@ -1,0 +1,14 @@
+/*
+ * library_versions - which libraries this folder runs on; they differ between
+ * distributions and matter for support.
+ */
+#ifndef STORAGE_LIBRARY_VERSIONS_H
+#define STORAGE_LIBRARY_VERSIONS_H
+
+#include <stddef.h>
+
+/* Calls fn once per library, with static texts. */
+void storage_library_versions(void (*fn)(void *ctx, const char *name, const char *version),
+                              void *ctx);
+
+#endif
