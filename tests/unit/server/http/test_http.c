@@ -329,6 +329,45 @@ static void test_late_replies_hold_no_thread(void **state)
     stop();
 }
 
+enum { STALL_CLIENTS = 24, STALL_REQUESTS = 60 };
+
+/* One client that mixes inline, worker and late requests; counts answers it got. */
+static void *mix_requests(void *arg)
+{
+    static const char *const requests[] = {
+        GET("/show"), GET("/late"),
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", GET("/worker-early")};
+    _Atomic int *answers = arg;
+    char *own_head = malloc(REPLY_MAX), *own_body = malloc(REPLY_MAX);
+    size_t len;
+    int fd = dial();
+    for (int i = 0; i < STALL_REQUESTS; i++) {
+        say(fd, requests[i % 4]);
+        if (hear(fd, own_head, own_body, &len) < 200)
+            break;
+        atomic_fetch_add(answers, 1);
+    }
+    close(fd);
+    free(own_head);
+    free(own_body);
+    return NULL;
+}
+
+/* libmicrohttpd before 1.0.3 was said to skip ready connections beside suspended ones. */
+static void test_suspended_connections_do_not_stall_others(void **state)
+{
+    pthread_t threads[STALL_CLIENTS];
+    _Atomic int answers = 0;
+    (void)state;
+    start(NULL);
+    for (int i = 0; i < STALL_CLIENTS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, mix_requests, &answers), 0);
+    for (int i = 0; i < STALL_CLIENTS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&answers), STALL_CLIENTS * STALL_REQUESTS);
+    stop();
+}
+
 static void test_a_reply_may_come_before_the_handler_returns(void **state)
 {
     (void)state;
@@ -542,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_a_handler_sees_path_query_and_headers),
         cmocka_unit_test(test_bodies_come_whole_in_both_codings),
         cmocka_unit_test(test_late_replies_hold_no_thread),
+        cmocka_unit_test(test_suspended_connections_do_not_stall_others),
         cmocka_unit_test(test_a_reply_may_come_before_the_handler_returns),
         cmocka_unit_test(test_a_connection_serves_many_requests),
         cmocka_unit_test(test_a_full_queue_is_a_503_with_retry_after),
