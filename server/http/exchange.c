@@ -379,9 +379,12 @@ enum MHD_Result exchange_upload(struct http_request *req, const char *data, size
  */
 static bool expired(struct http_request *req)
 {
-    if (!http_request_deadline_passed(req) && !atomic_load(&req->server->canceled))
+    if (atomic_load(&req->server->canceled))
+        fill_failure(req, 503, "the server is stopping");
+    else if (http_request_deadline_passed(req))
+        fill_failure(req, 504, "the request waited too long for a worker");
+    else
         return false;
-    fill_failure(req, 504, "the request waited too long for a worker");
     return true;
 }
 
