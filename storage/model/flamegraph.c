@@ -13,14 +13,12 @@
  * the right. Boxes of one level never overlap.
  */
 struct box {
-    uint32_t node; /* of the tree; UINT32_MAX: the synthetic `other` */
+    uint32_t node; /* of the tree; BOX_OTHER: the synthetic `other` */
     uint32_t level;
     value128 x, total, self;
 };
 
-enum {
-    BOX_OTHER = UINT32_MAX,
-};
+#define BOX_OTHER UINT32_MAX
 
 struct walk {
     const struct tree *tree;
