@@ -15,9 +15,7 @@ struct aligned {
     uint32_t child_first, child_count; /* in the array of aligned nodes: contiguous */
 };
 
-enum {
-    NO_NODE = UINT32_MAX,
-};
+#define NO_NODE UINT32_MAX
 
 struct diff {
     const struct tree *tree[2];
