@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/error_shape.h"
 #include "api/handlers.h"
 #include "storage/model/limits.h"
 
@@ -71,21 +72,28 @@ static const struct http_route *find(void *ctx, struct str method, struct str pa
     return NULL;
 }
 
-/* The reference's JSON error; our own texts need no escaping. */
+/*
+ * What the server refuses by itself, in the shape that the route's clients read: an RPC
+ * needs JSON, or clients send it again (../shared/spec/push-clients.md, section 6).
+ */
 static void fail(void *ctx, const struct http_route *route, int status, const char *message,
                  struct http_response *res)
 {
-    const char *code = status == 413   ? "invalid_argument"
-                       : status == 429 ? "resource_exhausted"
-                       : status == 499 ? "canceled"
-                       : status == 503 ? "unavailable"
-                       : status == 504 ? "deadline_exceeded"
-                                       : "unknown";
+    const struct api_route *r = (const struct api_route *)route;
     char text[512];
     (void)ctx;
-    (void)route;
-    int n = snprintf(text, sizeof(text), "{\"code\":\"%s\",\"message\":\"%s\"}", code, message);
-    http_response_json(res, status, (struct str){text, (size_t)n});
+    if (r && r->handler == rpc_post) {
+        error_shape_b(res, connect_code_of_status(status), str_from(message));
+        return;
+    }
+    int n = snprintf(text, sizeof(text), "%s%s",
+                     r && r->handler == ingest_post && status == 413
+                         ? "request body too large: error reading request body bytes_read "
+                           "over the limit: "
+                         : "",
+                     message);
+    error_shape_a(res, status,
+                  (struct str){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1});
 }
 
 void router_init(struct api *api, struct http_app *app)
