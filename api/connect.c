@@ -319,7 +319,7 @@ void connect_finish(struct connect_call *call, int rc)
 
 static int call_handler(struct connect_call *call, const struct rpc *rpc)
 {
-    ProtobufCMessage *request;
+    ProtobufCMessage *request = NULL;
     int rc;
 
     if (rpc->request == &none__descriptor)

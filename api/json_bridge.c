@@ -253,7 +253,7 @@ static int read_list(struct reader *r, const ProtobufCMessageDescriptor *descrip
         used += present;
     }
     memcpy(message + field->quantifier_offset, &used, sizeof(used));
-    memcpy(message + field->offset, &items, sizeof(void *));
+    memcpy(message + field->offset, &items, sizeof(items));
     return 0;
 }
 

@@ -96,7 +96,7 @@ static size_t packed_count(const ProtobufCFieldDescriptor *field, struct str byt
 static int scan_sized(struct scan *s, const ProtobufCFieldDescriptor *field, uint32_t number)
 {
     uint64_t size;
-    struct str value;
+    struct str value = {0};
 
     if (!bytes_varint(&s->in, &size) || size > bytes_left(&s->in))
         return bad(s, number, "ends past the message");

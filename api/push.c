@@ -178,7 +178,7 @@ static int store(struct connect_call *call, struct intake *in, const struct refu
 
 int push_rpc(struct connect_call *call)
 {
-    struct push_request request;
+    struct push_request request = {0};
     struct refusal refusal = {0};
     struct intake in;
     struct err err;

@@ -113,7 +113,7 @@ static int decode_series(const struct decoder *d, struct str wire, struct push_s
 {
     const char *name = "push.v1.RawProfileSeries";
     struct bytes in = bytes_of(wire);
-    uint32_t counts[3], number;
+    uint32_t counts[3], number = 0;
     struct str value;
     int rc = count_fields(d, name, wire, counts);
 
@@ -145,7 +145,7 @@ int push_request_decode(struct str wire, struct arena *arena, struct push_reques
     const struct decoder d = {wire.p, arena, err};
     struct push_request request = {0};
     struct bytes in = bytes_of(wire);
-    uint32_t counts[3], number;
+    uint32_t counts[3], number = 0;
     struct str value;
     int rc = count_fields(&d, "push.v1.PushRequest", wire, counts);
 
