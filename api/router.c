@@ -16,6 +16,7 @@ typedef enum http_result (*api_handler)(struct api *api, struct http_request *re
 struct api_route {
     struct http_route http; /* first: what server/http gives back */
     api_handler handler;
+    const char *handler_name;
     const char *method;
     struct str path; /* without the '*' of a prefix */
     bool prefix;
@@ -34,6 +35,7 @@ static struct api_route routes[] = {
     {                                                                                              \
         .http = {.name = (path_), .flags = (flags_), .handler = dispatch},                         \
         .handler = (handler_),                                                                     \
+        .handler_name = #handler_,                                                                 \
         .method = #method_,                                                                        \
         .path = {(path_), sizeof(path_) - 1},                                                      \
         .limit = offsetof(struct limits, body_max_),                                               \
@@ -82,12 +84,12 @@ static void fail(void *ctx, const struct http_route *route, int status, const ch
     const struct api_route *r = (const struct api_route *)route;
     char text[512];
     (void)ctx;
-    if (r && r->handler == rpc_post) {
+    if (r && strcmp(r->handler_name, "rpc_post") == 0) {
         error_shape_b(res, connect_code_of_status(status), str_from(message));
         return;
     }
     int n = snprintf(text, sizeof(text), "%s%s",
-                     r && r->handler == ingest_post && status == 413
+                     r && status == 413 && strcmp(r->handler_name, "ingest_post") == 0
                          ? "request body too large: error reading request body bytes_read "
                            "over the limit: "
                          : "",
