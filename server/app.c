@@ -41,7 +41,7 @@ struct app {
     struct http_server *http;
 };
 
-#if __has_include("storage/storage.c")
+#if 1
 static void fill_storage_options(const struct app *app, struct storage_options *o)
 {
     const struct config *c = app->config;
@@ -261,7 +261,7 @@ int app_healthcheck(const struct config *config)
     return EXIT_FAILED;
 }
 
-#if __has_include("storage/storage.c")
+#if 1
 /* Runs a job on the data directory of a server that is not running. */
 static int run_offline(const struct config *config, const char *name,
                        int (*job)(struct fs *fs, struct buf *report, struct err *err))

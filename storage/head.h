@@ -81,7 +81,7 @@ struct head {
     struct head_key key; /* constant; texts in `memory` */
 
     struct mutex mu; /* guards the rest */
-    bool frozen;
+    bool frozen;     /* changes with the store's mutex held too: either is enough to read it */
     struct symbols *symbols;
     struct arena memory; /* rows, streams, typesets */
     struct stable_array rows, streams, typesets;

@@ -34,8 +34,16 @@ struct reader {
     struct id_map maps[HEAD_TABLES];
 };
 
+/* A row that waits for the rest of its record: a push is whole or absent. */
+struct replayed_row {
+    struct head *head;
+    struct head_row row;
+};
+
 struct head_replay {
     struct head_replay_hooks hooks;
+    struct replayed_row *pending;
+    uint32_t pending_count, pending_cap;
     struct reader *readers;
     struct head_replay_counts counts;
     struct head_columns *columns;
@@ -74,6 +82,7 @@ void head_replay_free(struct head_replay *r)
         clear_maps(rd);
         free(rd);
     }
+    free(r->pending);
     head_columns_free(r->columns);
     arena_release(&r->scratch);
     buf_release(&r->samples);
@@ -325,6 +334,16 @@ static bool translate_samples(struct head_replay *r, struct reader *rd, struct s
     return !r->samples.failed;
 }
 
+static void keep_row(struct head_replay *r, struct head *head, const struct head_row *row)
+{
+    if (r->pending_count == r->pending_cap) {
+        r->pending_cap = r->pending_cap ? r->pending_cap * 2 : 16;
+        r->pending = realloc(r->pending, r->pending_cap * sizeof(*r->pending));
+        check(r->pending);
+    }
+    r->pending[r->pending_count++] = (struct replayed_row){head, *row};
+}
+
 static bool read_row(struct head_replay *r, struct bytes *in, struct reader *rd, uint64_t lsn,
                      uint32_t lsn_index)
 {
@@ -347,10 +366,9 @@ static bool read_row(struct head_replay *r, struct bytes *in, struct reader *rd,
     if (!map_get(rd, HEAD_STREAMS, stream, &row.stream) ||
         !map_get(rd, HEAD_TYPESETS, typeset, &row.typeset) ||
         !translate_samples(r, rd, samples, &row, totals) ||
-        head_prepare_row(rd->head, &row, &kept, NULL) != 0 ||
-        head_publish_row(rd->head, &kept, r->hooks.mono_ns, NULL) != 0)
+        head_prepare_row(rd->head, &row, &kept, NULL) != 0)
         return false;
-    r->counts.rows++;
+    keep_row(r, rd->head, &kept);
     return true;
 }
 
@@ -423,6 +441,18 @@ static bool read_part(struct head_replay *r, struct bytes *in, uint64_t lsn, uin
     return true;
 }
 
+static void publish_rows(struct head_replay *r)
+{
+    for (uint32_t i = 0; i < r->pending_count; i++) {
+        const struct replayed_row *p = &r->pending[i];
+
+        mutex_lock(&p->head->mu);
+        if (head_publish_row(p->head, &p->row, r->hooks.mono_ns, NULL) == 0)
+            r->counts.rows++;
+        mutex_unlock(&p->head->mu);
+    }
+}
+
 void head_replay_record(struct head_replay *r, uint64_t lsn, uint32_t epoch, struct str payload)
 {
     struct bytes in = bytes_of(payload);
@@ -431,10 +461,13 @@ void head_replay_record(struct head_replay *r, uint64_t lsn, uint32_t epoch, str
     bool ok = bytes_varint(&in, &parts) && parts <= payload.len;
 
     arena_reset(&r->scratch);
+    r->pending_count = 0;
     for (; ok && parts > 0; parts--)
         ok = read_part(r, &in, lsn, epoch, &lsn_index);
-    if (ok && bytes_left(&in) == 0)
+    if (ok && bytes_left(&in) == 0) {
+        publish_rows(r);
         return;
+    }
     r->counts.records_damaged++;
     log_error("log record cannot be used: what it refers to was in a damaged one",
               LOG_U64("lsn", lsn), LOG_U64("epoch", epoch));

@@ -1,0 +1,368 @@
+/* Opening and closing: directory, lock, format, segments, replay; the other way round at the end.
+ */
+#include "storage/storage_internal.h"
+
+#include "storage/head_replay.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FORMAT_BYTES_MAX = 256,
+    INSTANCE_HEX = 32,
+};
+
+void storage_options_init(struct storage_options *o)
+{
+    *o = (struct storage_options){
+        .clock = clock_system(),
+        .wal_sync = WAL_SYNC_GROUP,
+        .wal_window_ns = 20 * NS_PER_MS,
+        .wal_interval_ns = NS_PER_S,
+        .wal_file_bytes_min = 4ULL << 20,
+        .wal_file_bytes_max = 64ULL << 20,
+        .wal_bytes_max = 1ULL << 30,
+        .head_bytes_max = 256ULL << 20,
+        .head_seal_bytes = 64ULL << 20,
+        .head_seal_age_ns = 7200 * NS_PER_S,
+        .heads_per_tenant_max = 64,
+        .cache_bytes_max = 64ULL << 20,
+        .dedup = STORAGE_DEDUP_ID,
+    };
+}
+
+static int take_lock(struct storage *s, struct err *err)
+{
+    int rc = fs_open(s->o.fs, "LOCK", FS_WRITE | FS_CREATE, &s->lock, err);
+
+    return rc == 0 ? fs_lock(s->lock, err) : rc;
+}
+
+static void hex_put(const uint8_t *raw, size_t size, char *out)
+{
+    for (size_t i = 0; i < size; i++)
+        (void)snprintf(out + i * 2, 3, "%02x", raw[i]);
+}
+
+/* FORMAT is written once: temp, sync, rename, directory. */
+static int write_format(struct storage *s, struct err *err)
+{
+    char text[FORMAT_BYTES_MAX], hex[INSTANCE_HEX + 1];
+    struct fs_file *f;
+    int rc, len;
+
+    random_bytes(s->instance, sizeof(s->instance));
+    hex_put(s->instance, sizeof(s->instance), hex);
+    len = snprintf(text, sizeof(text), "flamekeep data directory\nformat %d.%d\ninstance %s\n",
+                   STORAGE_FORMAT_MAJOR, STORAGE_FORMAT_MINOR, hex);
+    if ((rc = fs_open(s->o.fs, "tmp/FORMAT", FS_WRITE | FS_CREATE, &f, err)) != 0)
+        return rc;
+    if ((rc = fs_truncate(f, 0, err)) == 0 && (rc = fs_pwrite(f, text, (size_t)len, 0, err)) == 0)
+        rc = fs_datasync(f, err);
+    fs_close(f);
+    if (rc != 0 || (rc = fs_rename(s->o.fs, "tmp/FORMAT", "FORMAT", err)) != 0)
+        return rc;
+    return fs_sync_dir(s->o.fs, ".", err);
+}
+
+static bool parse_format(struct str text, uint64_t *major, uint8_t instance[16])
+{
+    struct str line, number;
+
+    if (!str_split(&text, '\n', &line) || !str_eq(line, STR("flamekeep data directory")) ||
+        !str_split(&text, '\n', &line) || !str_starts(line, STR("format ")))
+        return false;
+    number = str_slice(line, 7, str_find_byte(line, '.'));
+    if (!str_parse_u64(number, UINT32_MAX, major) || !str_split(&text, '\n', &line) ||
+        !str_starts(line, STR("instance ")) || line.len != 9 + INSTANCE_HEX)
+        return false;
+    for (size_t i = 0; i < 16; i++) {
+        char pair[3] = {line.p[9 + i * 2], line.p[10 + i * 2], 0}, *end;
+        unsigned long v = strtoul(pair, &end, 16);
+
+        if (*end)
+            return false;
+        instance[i] = (uint8_t)v;
+    }
+    return true;
+}
+
+static int read_format(struct storage *s, struct err *err)
+{
+    char text[FORMAT_BYTES_MAX];
+    struct fs_file *f;
+    uint64_t major = 0;
+    size_t got = 0;
+    int rc = fs_open(s->o.fs, "FORMAT", FS_READ, &f, err);
+
+    if (rc == ERR_NOT_FOUND)
+        return write_format(s, err);
+    if (rc != 0)
+        return rc;
+    rc = fs_pread(f, text, sizeof(text), 0, &got, err);
+    fs_close(f);
+    if (rc != 0)
+        return rc;
+    if (!parse_format((struct str){text, got}, &major, s->instance))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "'FORMAT' (%zu bytes) is not that of a flamekeep data directory; point "
+                       "--data at an empty directory, or restore the file",
+                       got);
+    if (major > STORAGE_FORMAT_MAJOR)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the data directory has format %llu, this version reads up to %d; run a "
+                       "newer flamekeep",
+                       (unsigned long long)major, STORAGE_FORMAT_MAJOR);
+    return 0;
+}
+
+static int sweep_temp(void *ctx, const char *name, const struct fs_stat *st, struct err *err)
+{
+    struct storage *s = ctx;
+    char path[FS_PATH_MAX];
+
+    (void)err;
+    if (!st->is_dir && strlen(name) < sizeof(path) - 8) {
+        (void)snprintf(path, sizeof(path), "tmp/%s", name);
+        (void)fs_unlink(s->o.fs, path, NULL);
+    }
+    return 0;
+}
+
+struct recovering {
+    struct storage *s;
+    struct head_replay *replay;
+};
+
+static bool is_sealed(const struct storage *s, uint64_t head_id)
+{
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        const struct segment_meta *m = segment_meta(s->segments[i]);
+
+        for (uint32_t k = 0; k < m->source_count; k++)
+            if (m->sources[k].head_id == head_id)
+                return true;
+    }
+    return false;
+}
+
+static struct head *find_head(void *ctx, uint64_t id, const struct head_key *key)
+{
+    struct storage *s = ((struct recovering *)ctx)->s;
+
+    for (uint32_t i = 0; i < s->head_count; i++)
+        if (s->heads[i]->id == id)
+            return s->heads[i];
+    if (is_sealed(s, id))
+        return NULL;
+    storage_add_head(s, head_new(key, id, s->o.head_bytes_max));
+    return s->heads[s->head_count - 1];
+}
+
+static void note_dedup(void *ctx, uint64_t key, int64_t time_ns)
+{
+    struct storage *s = ((struct recovering *)ctx)->s;
+    int64_t now = clock_mono_ns(s->o.clock);
+    uint64_t lsn;
+
+    (void)time_ns;
+    if (!dedup_find(s->dedup, key, now, &lsn))
+        dedup_add(s->dedup, key, now, 0); /* durable long ago */
+}
+
+static int replay_record(void *ctx, const struct wal_replay_record *record, struct err *err)
+{
+    struct recovering *r = ctx;
+
+    (void)err;
+    if (record->type == WAL_PUSH)
+        head_replay_record(r->replay, record->lsn, record->epoch, record->payload);
+    return 0;
+}
+
+static uint64_t segments_last_lsn(const struct storage *s)
+{
+    uint64_t last = 0;
+
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        const struct segment_meta *m = segment_meta(s->segments[i]);
+
+        for (uint32_t k = 0; k < m->source_count; k++)
+            if (m->sources[k].lsn_last > last)
+                last = m->sources[k].lsn_last;
+    }
+    return last;
+}
+
+static int open_wal(struct storage *s, struct storage_recovery *recovery, struct err *err)
+{
+    struct recovering r = {.s = s};
+    struct head_replay_hooks hooks = {&r, find_head, note_dedup, clock_mono_ns(s->o.clock)};
+    struct wal_options o = {
+        .fs = s->o.fs,
+        .clock = s->o.clock,
+        .sync = s->o.wal_sync,
+        .window_ns = s->o.wal_window_ns,
+        .interval_ns = s->o.wal_interval_ns,
+        .file_bytes_min = s->o.wal_file_bytes_min,
+        .file_bytes_max = s->o.wal_file_bytes_max,
+        .lsn_min = segments_last_lsn(s),
+        .bytes_max = s->o.wal_bytes_max,
+        .group_bytes_max = s->o.wal_bytes_max / 4,
+    };
+    struct head_replay_counts counts;
+    int rc;
+
+    memcpy(o.instance, s->instance, sizeof(o.instance));
+    r.replay = head_replay_new(&hooks);
+    rc = wal_open(&o, replay_record, &r, &recovery->wal, &s->wal, err);
+    counts = head_replay_counts(r.replay);
+    recovery->rows_replayed = counts.rows;
+    recovery->rows_already_sealed = counts.rows_sealed;
+    head_replay_free(r.replay);
+    return rc;
+}
+
+static void storage_free(struct storage *s)
+{
+    for (uint32_t i = 0; i < s->head_count; i++)
+        head_unref(s->heads[i]);
+    for (uint32_t i = 0; i < s->segment_count; i++)
+        segment_unref(s->segments[i]);
+    free(s->heads);
+    free(s->segments);
+    for (uint32_t i = 0; i < s->encoder_count; i++)
+        encoder_free(s->encoders[i]);
+    dedup_free(s->dedup);
+    if (s->catalog)
+        s->catalog->ops->close(s->catalog);
+    if (s->blobs)
+        s->blobs->ops->free(s->blobs);
+    fs_close(s->lock);
+    cond_destroy(&s->seal_more);
+    mutex_destroy(&s->seal_mu);
+    mutex_destroy(&s->acks_mu);
+    mutex_destroy(&s->mu);
+    free(s);
+}
+
+static struct storage *storage_new(const struct storage_options *o)
+{
+    struct storage *s = calloc(1, sizeof(*s));
+
+    check(s && o->fs && o->clock);
+    s->o = *o;
+    mutex_init(&s->mu, MUTEX_RANK_STORAGE, "storage");
+    mutex_init(&s->acks_mu, MUTEX_RANK_ACKS, "acks");
+    mutex_init(&s->seal_mu, MUTEX_RANK_QUEUE, "sealing");
+    cond_init(&s->seal_more);
+    s->dedup = dedup_new();
+    return s;
+}
+
+int storage_open(const struct storage_options *o, struct storage **out,
+                 struct storage_recovery *recovery, struct err *err)
+{
+    int64_t began = clock_mono_ns(o->clock);
+    struct storage *s = storage_new(o);
+    int rc;
+
+    memset(recovery, 0, sizeof(*recovery));
+    if ((rc = take_lock(s, err)) == 0 && (rc = fs_make_dirs(o->fs, "tmp", err)) == 0 &&
+        (rc = read_format(s, err)) == 0 && (rc = fs_list(o->fs, "tmp", sweep_temp, s, err)) == 0 &&
+        (rc = storage_load_segments(s, recovery, err)) == 0)
+        rc = open_wal(s, recovery, err);
+    if (rc != 0) {
+        storage_free(s);
+        return rc;
+    }
+    recovery->segments = s->segment_count;
+    recovery->segments_quarantined = s->segments_quarantined;
+    recovery->duration_ns = clock_mono_ns(o->clock) - began;
+    *out = s;
+    return 0;
+}
+
+int storage_close(struct storage *s, int64_t deadline_mono_ns, struct err *err)
+{
+    struct err failed;
+    int rc, sealed;
+
+    if (!s)
+        return 0;
+    storage_threads_stop(s);
+    do
+        rc = storage_step_commit(s, true, err);
+    while (rc > 0);
+    do
+        sealed = rc == 0 && clock_mono_ns(s->o.clock) < deadline_mono_ns
+                     ? storage_step_seal(s, true, &failed)
+                     : 0;
+    while (sealed > 0);
+    if (rc == 0)
+        rc = wal_close(s->wal, err);
+    else
+        (void)wal_close(s->wal, &failed);
+    s->wal = NULL;
+    storage_free(s);
+    return rc;
+}
+
+int storage_probe(struct storage *s, struct err *err)
+{
+    static const char text[] = "flamekeep probe\n";
+    char back[sizeof(text)];
+    struct wal_stats stats;
+    struct fs_file *f;
+    size_t got = 0;
+    int rc;
+
+    wal_stats(s->wal, &stats);
+    if (stats.read_only)
+        return err_set(err, ERR_IO, "the log is read-only after a failed sync");
+    if ((rc = fs_open(s->o.fs, "tmp/probe", FS_WRITE | FS_CREATE, &f, err)) != 0)
+        return rc;
+    if ((rc = fs_pwrite(f, text, sizeof(text), 0, err)) == 0 && (rc = fs_datasync(f, err)) == 0)
+        rc = fs_pread(f, back, sizeof(back), 0, &got, err);
+    fs_close(f);
+    if (rc == 0 && (got != sizeof(text) || memcmp(back, text, sizeof(text)) != 0))
+        rc = err_set(err, ERR_IO, "'tmp/probe': what was written does not read back");
+    (void)fs_unlink(s->o.fs, "tmp/probe", NULL);
+    return rc;
+}
+
+void storage_stats(struct storage *s, struct storage_stats *out)
+{
+    memset(out, 0, sizeof(*out));
+    wal_stats(s->wal, &out->wal);
+    mutex_lock(&s->mu);
+    out->heads = s->head_count;
+    out->segments = s->segment_count;
+    out->segments_quarantined = s->segments_quarantined;
+    for (uint32_t i = 0; i < s->head_count; i++) {
+        mutex_lock(&s->heads[i]->mu);
+        out->head_rows += s->heads[i]->rows.count;
+        mutex_unlock(&s->heads[i]->mu);
+        out->head_bytes += head_bytes(s->heads[i]);
+    }
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        const struct segment_meta *m = segment_meta(s->segments[i]);
+
+        out->segment_bytes += m->agg_bytes + m->smp_bytes;
+        out->segment_rows += m->rows;
+        out->segment_samples += m->samples;
+    }
+    mutex_unlock(&s->mu);
+    out->pushes = atomic_load(&s->pushes);
+    out->rows = atomic_load(&s->rows);
+    out->duplicates = atomic_load(&s->duplicates);
+    out->seals = atomic_load(&s->seals);
+    out->seal_failures = atomic_load(&s->seal_failures);
+}

@@ -1,0 +1,327 @@
+/*
+ * Sealing: heads of one tenant and day become a segment, and the log forgets them.
+ *
+ *     choose (tenant, day) -> freeze its heads -> rows durable -> segment_write
+ *       -> one swap: heads out, segment in -> catalog -> later the log's files
+ *
+ * A frozen head keeps serving until the swap; when writing fails it stays and
+ * is tried again.
+ */
+#include "storage/storage_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_NS (30 * NS_PER_S)
+#define MARK_NS (DEDUP_WINDOW_NS / (STORAGE_LSN_MARKS / 2))
+
+/* All heads of one tenant and day, by service. */
+struct batch {
+    struct head **heads;
+    uint32_t count;
+    struct str tenant;
+    int32_t day;
+};
+
+struct candidate {
+    struct head *head; /* any of its heads */
+    uint64_t bytes;
+    int64_t oldest_mono_ns;
+    uint32_t heads;
+    bool frozen; /* was being sealed when that failed */
+};
+
+static bool same_batch(const struct head *a, const struct head *b)
+{
+    return a->key.day == b->key.day && str_eq(a->key.tenant, b->key.tenant);
+}
+
+static void add_to_candidate(struct candidate *c, struct head *h)
+{
+    c->bytes += head_bytes(h);
+    mutex_lock(&h->mu);
+    if (h->rows.count > 0 && (c->oldest_mono_ns == 0 || h->first_mono_ns < c->oldest_mono_ns))
+        c->oldest_mono_ns = h->first_mono_ns;
+    c->frozen = c->frozen || h->frozen;
+    mutex_unlock(&h->mu);
+    c->heads++;
+}
+
+static uint32_t open_heads_of(const struct storage *s, struct str tenant)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < s->head_count; i++)
+        count += str_eq(s->heads[i]->key.tenant, tenant);
+    return count;
+}
+
+/* Is it time? The total over all heads decides whether the largest must go. */
+static bool is_due(const struct storage *s, const struct candidate *c, uint64_t total, bool force)
+{
+    int64_t age = clock_mono_ns(s->o.clock) - c->oldest_mono_ns;
+    struct wal_stats wal;
+
+    if (c->oldest_mono_ns == 0)
+        return false; /* no rows */
+    if (force || c->frozen || c->bytes >= s->o.head_seal_bytes || age >= s->o.head_seal_age_ns ||
+        total >= s->o.head_bytes_max)
+        return true;
+    wal_stats(s->wal, &wal);
+    return wal.bytes_total >= s->o.wal_bytes_max / 4 * 3 ||
+           open_heads_of(s, c->head->key.tenant) > s->o.heads_per_tenant_max * 64;
+}
+
+static bool better(const struct candidate *a, const struct candidate *b, uint64_t total,
+                   const struct storage *s)
+{
+    if (!b->head)
+        return true;
+    if (total >= s->o.head_bytes_max)
+        return a->bytes > b->bytes;
+    return a->oldest_mono_ns < b->oldest_mono_ns;
+}
+
+static bool has_service(const struct batch *b, struct str service)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        if (str_eq(b->heads[i]->key.service, service))
+            return true;
+    return false;
+}
+
+/* The batch to seal next, if one is due; its heads are frozen and referenced. */
+static bool choose(struct storage *s, bool force, struct batch *out)
+{
+    struct candidate best = {0};
+    uint64_t total = 0;
+
+    memset(out, 0, sizeof(*out));
+    mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < s->head_count; i++)
+        total += head_bytes(s->heads[i]);
+    atomic_store(&s->head_bytes, total);
+    for (uint32_t i = 0; i < s->head_count; i++) {
+        struct candidate c = {.head = s->heads[i]};
+
+        for (uint32_t k = 0; k < s->head_count; k++)
+            if (same_batch(s->heads[i], s->heads[k]))
+                add_to_candidate(&c, s->heads[k]);
+        if (is_due(s, &c, total, force) && better(&c, &best, total, s))
+            best = c;
+    }
+    if (best.head) {
+        out->heads = calloc(best.heads, sizeof(struct head *));
+        check(out->heads);
+        out->tenant = best.head->key.tenant;
+        out->day = best.head->key.day;
+        for (uint32_t i = 0; i < s->head_count; i++) {
+            struct head *h = s->heads[i];
+
+            /* One head per service: another one waits for the next step. */
+            if (!same_batch(h, best.head) || has_service(out, h->key.service))
+                continue;
+            mutex_lock(&h->mu);
+            h->frozen = true;
+            mutex_unlock(&h->mu);
+            out->heads[out->count++] = head_ref(h);
+        }
+    }
+    mutex_unlock(&s->mu);
+    return out->count > 0;
+}
+
+static void release_batch(struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        head_unref(b->heads[i]);
+    free(b->heads);
+}
+
+static uint64_t batch_last_lsn(const struct batch *b)
+{
+    uint64_t last = 0;
+
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->heads[i]->last_lsn > last)
+            last = b->heads[i]->last_lsn;
+    return last;
+}
+
+/* Frozen heads do not change, but the log may still owe them a sync. */
+static int make_durable(struct storage *s, uint64_t lsn, struct err *err)
+{
+    while (wal_durable_lsn(s->wal) < lsn) {
+        int rc;
+
+        if (s->thread_count == 0) {
+            rc = storage_step_commit(s, true, err);
+        } else {
+            struct wal_stats stats;
+
+            wal_wake(s->wal);
+            mutex_lock(&s->seal_mu);
+            (void)cond_wait_for(&s->seal_more, &s->seal_mu, s->o.wal_window_ns);
+            mutex_unlock(&s->seal_mu);
+            wal_stats(s->wal, &stats);
+            rc = stats.read_only ? err_set(err, ERR_IO, "the log is read-only") : 0;
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int dataset_by_service(const void *a, const void *b)
+{
+    const struct dataset *x = *(struct dataset *const *)a, *y = *(struct dataset *const *)b;
+
+    return str_cmp(x->service, y->service);
+}
+
+static void swap_in(struct storage *s, const struct batch *b, struct segment *seg)
+{
+    uint32_t kept = 0;
+
+    mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < s->head_count; i++) {
+        bool sealed = false;
+
+        for (uint32_t k = 0; k < b->count; k++)
+            sealed = sealed || s->heads[i] == b->heads[k];
+        if (sealed)
+            head_unref(s->heads[i]);
+        else
+            s->heads[kept++] = s->heads[i];
+    }
+    s->head_count = kept;
+    if (seg)
+        storage_add_segment(s, seg);
+    mutex_unlock(&s->mu);
+}
+
+static int write_segment(struct storage *s, const struct batch *b, struct segment **out,
+                         struct err *err)
+{
+    struct dataset **datasets = calloc(b->count, sizeof(struct dataset *));
+    struct segment_source *sources = calloc(b->count, sizeof(*sources));
+    struct segment_meta meta = {.tenant = b->tenant,
+                                .day = b->day,
+                                .created_ns = clock_now_ns(s->o.clock),
+                                .sources = sources};
+    uint32_t count = 0;
+    int rc = 0;
+
+    check(datasets && sources);
+    random_bytes(&meta.id, sizeof(meta.id));
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct dataset *ds = head_dataset_open(b->heads[i], UINT64_MAX);
+
+        if (!ds)
+            continue; /* opened and never written to */
+        datasets[count++] = ds;
+        sources[meta.source_count++] =
+            (struct segment_source){b->heads[i]->id, b->heads[i]->first_lsn, b->heads[i]->last_lsn};
+    }
+    qsort(datasets, count, sizeof(struct dataset *), dataset_by_service);
+    if (count > 0)
+        rc = segment_write(s->blobs, datasets, count, &meta, err);
+    if (count > 0 && rc == 0)
+        rc = segment_open(s->blobs, meta.tenant, meta.day, meta.id, meta.level, out, err);
+    for (uint32_t i = 0; i < count; i++)
+        head_dataset_close(datasets[i]);
+    free(datasets);
+    free(sources);
+    return rc;
+}
+
+static void tell_catalog(struct storage *s, const struct segment *seg)
+{
+    struct err err;
+
+    /* A cache: start-up finds the segment without it. */
+    if (s->catalog && s->catalog->ops->add(s->catalog, segment_meta(seg), &err) != 0)
+        log_warn("catalog not updated, it will be rebuilt at start", LOG_ERR(&err));
+}
+
+static int seal(struct storage *s, struct batch *b, struct err *err)
+{
+    struct segment *seg = NULL;
+    int rc = make_durable(s, batch_last_lsn(b), err);
+
+    if (rc == 0)
+        rc = write_segment(s, b, &seg, err);
+    if (rc != 0)
+        return rc;
+    if (seg)
+        tell_catalog(s, seg);
+    swap_in(s, b, seg);
+    return 0;
+}
+
+int storage_step_seal(struct storage *s, bool force, struct err *err)
+{
+    int64_t now = clock_mono_ns(s->o.clock);
+    struct batch b;
+    int rc;
+
+    if (!force && now < s->seal_again_mono_ns)
+        return 0;
+    if (!choose(s, force, &b))
+        return 0;
+    rc = seal(s, &b, err);
+    if (rc == 0) {
+        (void)atomic_fetch_add(&s->seals, 1);
+        s->seal_again_mono_ns = 0;
+    } else {
+        (void)atomic_fetch_add(&s->seal_failures, 1);
+        s->seal_again_mono_ns = now + RETRY_NS;
+        log_error("sealing failed, the heads stay in memory and in the log", LOG_ERR(err),
+                  LOG_STR("tenant", b.tenant), LOG_I64("day", b.day));
+    }
+    release_batch(&b);
+    return rc == 0 ? 1 : rc;
+}
+
+/* The LSN that was last one duplicate window ago: retries are recognised across restarts. */
+static uint64_t window_lsn(struct storage *s, uint64_t last)
+{
+    int64_t now = clock_mono_ns(s->o.clock);
+    uint64_t lsn = 0;
+
+    if (s->o.dedup == STORAGE_DEDUP_OFF)
+        return UINT64_MAX;
+    if (s->mark_count == 0 || now - s->marks[s->mark_count - 1].mono_ns >= MARK_NS) {
+        if (s->mark_count == STORAGE_LSN_MARKS) {
+            memmove(s->marks, s->marks + 1, (STORAGE_LSN_MARKS - 1) * sizeof(s->marks[0]));
+            s->mark_count--;
+        }
+        s->marks[s->mark_count++] = (struct lsn_mark){last, now};
+    }
+    for (uint32_t i = 0; i < s->mark_count; i++)
+        if (now - s->marks[i].mono_ns >= DEDUP_WINDOW_NS)
+            lsn = s->marks[i].lsn;
+    return lsn + 1;
+}
+
+int storage_step_release(struct storage *s, struct err *err)
+{
+    /* Before the heads are looked at: what is appended meanwhile is above it. */
+    uint64_t last = wal_last_lsn(s->wal), floor = last + 1, window = window_lsn(s, last);
+
+    mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < s->head_count; i++) {
+        mutex_lock(&s->heads[i]->mu);
+        if (s->heads[i]->first_lsn != 0 && s->heads[i]->first_lsn < floor)
+            floor = s->heads[i]->first_lsn;
+        mutex_unlock(&s->heads[i]->mu);
+    }
+    mutex_unlock(&s->mu);
+    return wal_release(s->wal, floor < window ? floor : window, err);
+}
