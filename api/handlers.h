@@ -16,9 +16,7 @@ struct api;
 /* A handler may appear in several lines: repeated declarations are the same. */
 #define ROUTE(method, path, handler, body_max, flags)                                              \
     enum http_result handler(struct api *api, struct http_request *req, struct http_response *res);
-#define ROUTES_DECLARE /* all of them, also those that wait for the store */
 #include "api/routes.def"
-#undef ROUTES_DECLARE
 #undef ROUTE
 
 #endif

@@ -70,7 +70,6 @@ enum http_result buildinfo_get(struct api *api, struct http_request *req, struct
     return HTTP_DONE;
 }
 
-#if __has_include("storage/storage.c")
 /* What the store holds, all tenants together: the page's numbers. */
 enum http_result store_get(struct api *api, struct http_request *req, struct http_response *res)
 {
@@ -90,7 +89,6 @@ enum http_result store_get(struct api *api, struct http_request *req, struct htt
                s.pushes, s.rows, s.duplicates);
     return HTTP_DONE;
 }
-#endif
 
 /* Anything else below /api/, as the reference's gateway words it. */
 enum http_result api_unknown(struct api *api, struct http_request *req, struct http_response *res)

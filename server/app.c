@@ -41,7 +41,6 @@ struct app {
     struct http_server *http;
 };
 
-#if 1
 static void fill_storage_options(const struct app *app, struct storage_options *o)
 {
     const struct config *c = app->config;
@@ -99,33 +98,6 @@ static int close_storage(struct app *app, int64_t deadline_ns, struct err *err)
 {
     return storage_close(app->storage, deadline_ns, err);
 }
-#else
-static int open_storage(struct app *app, struct err *err)
-{
-    (void)app;
-    (void)err;
-    return 0;
-}
-
-static int close_storage(struct app *app, int64_t deadline_ns, struct err *err)
-{
-    (void)app;
-    (void)deadline_ns;
-    (void)err;
-    return 0;
-}
-
-static int probe(void *ctx, struct err *err)
-{
-    struct app *app = ctx;
-    struct fs_file *file;
-    int rc = fs_open(app->fs, "ready.probe", FS_WRITE | FS_CREATE, &file, err);
-    if (rc != 0)
-        return rc;
-    fs_close(file);
-    return fs_unlink(app->fs, "ready.probe", err);
-}
-#endif
 
 static void fill_http_options(const struct config *c, struct http_options *o)
 {
@@ -261,7 +233,6 @@ int app_healthcheck(const struct config *config)
     return EXIT_FAILED;
 }
 
-#if 1
 /* Runs a job on the data directory of a server that is not running. */
 static int run_offline(const struct config *config, const char *name,
                        int (*job)(struct fs *fs, struct buf *report, struct err *err))
@@ -295,18 +266,3 @@ int app_rebuild_catalog(const struct config *config)
 {
     return run_offline(config, "rebuild-catalog", rebuild);
 }
-#else
-int app_verify(const struct config *config)
-{
-    (void)config;
-    fputs("flamekeep: verify is not available in this build\n", stderr);
-    return EXIT_FAILED;
-}
-
-int app_rebuild_catalog(const struct config *config)
-{
-    (void)config;
-    fputs("flamekeep: rebuild-catalog is not available in this build\n", stderr);
-    return EXIT_FAILED;
-}
-#endif
