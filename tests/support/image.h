@@ -37,6 +37,9 @@ void image_truncate(struct image *i, uint64_t size);
 /* Grows the size to `size` at least, without holes. */
 void image_allocate(struct image *i, uint64_t size);
 
+/* The pages of `to` that cover the range become those of `from`; its size grows with them. */
+void image_share(struct image *to, const struct image *from, uint64_t size, uint64_t offset);
+
 /* Pages that a write of that range would allocate. */
 size_t image_missing(const struct image *i, size_t size, uint64_t offset);
 
