@@ -64,7 +64,7 @@ endif
 
 # Frame pointers stay everywhere: a profiler's own server should be easy to profile.
 COMMON := $(FLAGS_$(VARIANT)) -fPIE -fno-omit-frame-pointer -pthread -I. -I$(GEN)
-CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE= $(COMMON) $(WARN) $(WARN_C) $(CFLAGS)
+CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE= -include base/banned.h $(COMMON) $(WARN) $(WARN_C) $(CFLAGS)
 CXXFLAGS_ALL := -std=c++17 $(COMMON) $(WARN) $(CXXFLAGS)
 # protoc-c's output is not ours to tidy.
 CFLAGS_GEN := -std=gnu17 -D_GNU_SOURCE= $(COMMON) -w

@@ -20,10 +20,10 @@
 static char *no_env[] = {NULL};
 
 /* Writes a configuration file; the caller unlinks it. */
-static void write_file(char *path, const char *text)
+static void write_file(char *path, size_t room, const char *text)
 {
     const char *dir = getenv("TMPDIR");
-    sprintf(path, "%s/config-XXXXXX", dir ? dir : "/tmp");
+    snprintf(path, room, "%s/config-XXXXXX", dir ? dir : "/tmp");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
@@ -34,7 +34,7 @@ static int load_file(struct config *c, const char *text, int argc, char **argv, 
                      struct err *err)
 {
     char path[256], *words[8] = {ARG("--config"), path};
-    write_file(path, text);
+    write_file(path, sizeof(path), text);
     for (int i = 0; i < argc; i++)
         words[2 + i] = argv[i];
     int rc = config_load(c, 2 + argc, words, envp, err);

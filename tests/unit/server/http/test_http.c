@@ -293,16 +293,16 @@ static void test_bodies_come_whole_in_both_codings(void **state)
     (void)state;
     start(NULL);
     for (size_t i = 0; i < 2; i++) {
-        int n = sprintf(request, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n",
-                        paths[i]);
+        int n = snprintf(request, sizeof(request),
+                         "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", paths[i]);
         memset(request + n, 'b', 60000);
         request[n + 60000] = 0;
         assert_int_equal(ask(request, head, body), 200);
         assert_int_equal(strlen(body), 60000);
-        sprintf(request,
-                "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-                "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n",
-                paths[i]);
+        snprintf(request, sizeof(request),
+                 "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n",
+                 paths[i]);
         assert_int_equal(ask(request, head, body), 200);
         assert_string_equal(body, "abcde");
     }
@@ -489,7 +489,8 @@ static void test_body_memory_is_bounded_and_given_back(void **state)
     http_options_init(&o);
     o.memory_max = 50000;
     start(&o);
-    int n = sprintf(request, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n");
+    int n = snprintf(request, sizeof(request),
+                     "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n");
     memset(request + n, 'b', 40000);
     request[n + 40000] = 0;
     for (int i = 0; i < 5; i++)
@@ -564,7 +565,7 @@ static void test_an_address_that_is_taken_or_none_is_an_error(void **state)
     (void)state;
     start(NULL);
     http_options_init(&o);
-    sprintf(taken, "127.0.0.1:%u", http_server_port(world.server));
+    snprintf(taken, sizeof(taken), "127.0.0.1:%u", http_server_port(world.server));
     o.listen = taken;
     assert_int_equal(http_server_start(&o, &app, clock_system(), &other, &err), ERR_IO);
     o.listen = "nonsense";
