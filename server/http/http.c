@@ -36,7 +36,7 @@ void http_options_init(struct http_options *o)
     *o = (struct http_options){
         .listen = ":4040",
         .base_path = "",
-        .queue_max = 256,
+        .queue_max = 2048,
         .connections_max = 4096,
         .memory_max = 256 * MIB,
         .arena_max = 256 * MIB,
