@@ -26,6 +26,7 @@
 #define STOP_NS (4 * NS_PER_S)
 
 enum {
+    CATALOG_PATH_MAX = 4096,
     HEALTHCHECK_TIMEOUT_MS = 3000,
     REPORT_BYTES_MAX = 64 << 20,
     DESCRIPTORS_KEPT = 256, /* for files: segments have their own LRU */
@@ -80,7 +81,11 @@ static int open_storage(struct app *app, struct err *err)
 {
     struct storage_options options;
     struct storage_recovery recovery = {0};
+    char catalog[CATALOG_PATH_MAX];
     fill_storage_options(app, &options);
+    if (snprintf(catalog, sizeof(catalog), "%s/catalog.sqlite", app->config->data) <
+        (int)sizeof(catalog))
+        options.catalog_path = catalog;
     int rc = storage_open(&options, &app->storage, &recovery, err);
     if (rc != 0)
         return rc;

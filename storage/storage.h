@@ -45,6 +45,7 @@ enum storage_dedup {
 struct storage_options {
     struct fs *fs; /* rooted at the data directory */
     const struct clock *clock;
+    const char *catalog_path; /* file, ":memory:", or NULL: none; borrowed during open */
     enum wal_sync wal_sync;
     int64_t wal_window_ns, wal_interval_ns;
     uint64_t wal_file_bytes_min, wal_file_bytes_max, wal_bytes_max;

@@ -1,0 +1,230 @@
+/*
+ * The segments at start. The files decide: what has a sound `.agg` under its
+ * final name is live, unless a newer segment was made from it. The catalog is
+ * compared with that and made again when it differs.
+ */
+#if __has_include("storage/segment_writer.h")
+
+#include "storage/storage_internal.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    ID_HEX = 32,
+    DAY_DIGITS = 8,
+};
+
+struct loading {
+    struct storage *s;
+    struct storage_recovery *recovery;
+};
+
+void storage_add_segment(struct storage *s, struct segment *seg)
+{
+    if (s->segment_count == s->segment_cap) {
+        s->segment_cap = s->segment_cap ? s->segment_cap * 2 : 64;
+        s->segments = realloc(s->segments, s->segment_cap * sizeof(*s->segments));
+        check(s->segments);
+    }
+    s->segments[s->segment_count++] = seg;
+}
+
+/* yyyymmdd to days since 1970; false when it is no date. */
+static bool parse_day(struct str text, int32_t *day)
+{
+    uint64_t v;
+    struct tm tm = {0}, back;
+    time_t t;
+
+    if (text.len != DAY_DIGITS || !str_parse_u64(text, 99999999, &v))
+        return false;
+    tm.tm_year = (int)(v / 10000) - 1900;
+    tm.tm_mon = (int)(v / 100 % 100) - 1;
+    tm.tm_mday = (int)(v % 100);
+    t = timegm(&tm);
+    if (!gmtime_r(&t, &back) || back.tm_mday != (int)(v % 100) || t % 86400 != 0)
+        return false;
+    *day = (int32_t)(t / 86400);
+    return true;
+}
+
+static bool parse_hex64(struct str text, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *at = strchr("0123456789abcdef", text.p[i]);
+
+        if (!at || !text.p[i])
+            return false;
+        *out = *out << 4 | (uint64_t)(at - "0123456789abcdef");
+    }
+    return text.len == ID_HEX / 2;
+}
+
+struct segment_name {
+    struct str tenant;
+    int32_t day;
+    uint8_t level;
+    struct segment_id id;
+};
+
+/* seg/<tenant>/<yyyymmdd>/<level>-<id>.agg */
+static bool parse_name(const char *name, struct segment_name *out)
+{
+    struct str rest = str_from(name), part, file;
+    uint64_t level;
+    size_t dash;
+
+    if (!str_split(&rest, '/', &part) || !str_eq(part, STR("seg")) ||
+        !str_split(&rest, '/', &out->tenant) || !str_split(&rest, '/', &part) ||
+        !parse_day(part, &out->day) || !str_split(&rest, '/', &file) || rest.len != SIZE_MAX ||
+        !str_ends(file, STR(".agg")))
+        return false;
+    dash = str_find_byte(file, '-');
+    if (dash == SIZE_MAX || file.len != dash + 1 + ID_HEX + 4 ||
+        !str_parse_u64(str_slice(file, 0, dash), UINT8_MAX, &level))
+        return false;
+    out->level = (uint8_t)level;
+    return parse_hex64(str_slice(file, dash + 1, dash + 1 + ID_HEX / 2), &out->id.hi) &&
+           parse_hex64(str_slice(file, dash + 1 + ID_HEX / 2, dash + 1 + ID_HEX), &out->id.lo);
+}
+
+/* Both files out of the way; the answer to questions goes on without them, loudly. */
+static void set_aside(struct storage *s, const char *name, const struct err *why)
+{
+    char smp[FS_PATH_MAX];
+    struct err err;
+
+    log_error("damaged segment set aside", LOG_CSTR("name", name), LOG_ERR(why));
+    s->segments_quarantined++;
+    if (s->blobs->ops->quarantine(s->blobs, name, &err) != 0)
+        log_error("cannot set it aside", LOG_CSTR("name", name), LOG_ERR(&err));
+    (void)snprintf(smp, sizeof(smp), "%.*s.smp", (int)(strlen(name) - 4), name);
+    if (s->blobs->ops->quarantine(s->blobs, smp, &err) != 0 && err.code != ERR_NOT_FOUND)
+        log_error("cannot set it aside", LOG_CSTR("name", smp), LOG_ERR(&err));
+}
+
+static int load_one(void *ctx, const char *name, uint64_t size, struct err *err)
+{
+    struct loading *l = ctx;
+    struct segment_name n;
+    struct segment *seg;
+    struct err why;
+    int rc;
+
+    (void)size;
+    if (!str_ends(str_from(name), STR(".agg")))
+        return 0;
+    if (!parse_name(name, &n)) {
+        log_warn("not a segment, left alone", LOG_CSTR("name", name));
+        return 0;
+    }
+    rc = segment_open(l->s->blobs, n.tenant, n.day, n.id, n.level, &seg, &why);
+    if (rc == 0) {
+        storage_add_segment(l->s, seg);
+        return 0;
+    }
+    if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_UNSUPPORTED) {
+        set_aside(l->s, name, &why);
+        return 0;
+    }
+    return err_set(err, rc, "%s", why.msg);
+}
+
+/* A pair exists when its .agg does: a .smp alone is what a crash left of a write. */
+static int sweep_orphan(void *ctx, const char *name, uint64_t size, struct err *err)
+{
+    struct loading *l = ctx;
+    struct storage *s = l->s;
+    char agg[FS_PATH_MAX];
+    struct blob_reader *r;
+    struct err why;
+
+    (void)size;
+    (void)err;
+    if (!str_ends(str_from(name), STR(".smp")))
+        return 0;
+    (void)snprintf(agg, sizeof(agg), "%.*s.agg", (int)(strlen(name) - 4), name);
+    if (s->blobs->ops->open(s->blobs, agg, &r, &why) == 0) {
+        s->blobs->ops->close(r);
+        return 0;
+    }
+    if (why.code == ERR_NOT_FOUND && s->blobs->ops->remove(s->blobs, name, &why) == 0)
+        l->recovery->temps_removed++;
+    return 0;
+}
+
+struct comparing {
+    const struct storage *s;
+    uint32_t rows;
+    bool differs;
+};
+
+static bool has_segment(const struct storage *s, struct segment_id id)
+{
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        const struct segment_meta *m = segment_meta(s->segments[i]);
+
+        if (m->id.hi == id.hi && m->id.lo == id.lo)
+            return true;
+    }
+    return false;
+}
+
+static int compare(void *ctx, const struct segment_meta *meta, enum catalog_state state,
+                   struct err *err)
+{
+    struct comparing *c = ctx;
+
+    (void)err;
+    c->rows++;
+    if (state != CATALOG_LIVE || !has_segment(c->s, meta->id))
+        c->differs = true;
+    return 0;
+}
+
+/* A cache that cannot be had is no reason not to start. */
+static void settle_catalog(struct storage *s, struct storage_recovery *recovery)
+{
+    struct comparing c = {.s = s};
+    bool fresh = false;
+    struct err err;
+    int rc;
+
+    if (!s->o.catalog_path)
+        return;
+    rc = catalog_sqlite_open(s->o.catalog_path, &s->catalog, &fresh, &err);
+    if (rc == 0)
+        rc = s->catalog->ops->load(s->catalog, compare, &c, &err);
+    if (rc == 0 && (c.differs || c.rows != s->segment_count)) {
+        recovery->catalog_rebuilt = !fresh || s->segment_count > 0;
+        rc = s->catalog->ops->clear(s->catalog, &err);
+        for (uint32_t i = 0; rc == 0 && i < s->segment_count; i++)
+            rc = s->catalog->ops->add(s->catalog, segment_meta(s->segments[i]), &err);
+    }
+    if (rc != 0)
+        log_warn("catalog cannot be used; nothing depends on it", LOG_ERR(&err));
+}
+
+int storage_load_segments(struct storage *s, struct storage_recovery *recovery, struct err *err)
+{
+    struct loading l = {s, recovery};
+    int rc = blob_store_dir_open(s->o.fs, &s->blobs, err);
+
+    if (rc == 0)
+        rc = s->blobs->ops->list(s->blobs, "seg", load_one, &l, err);
+    if (rc == 0)
+        rc = s->blobs->ops->list(s->blobs, "seg", sweep_orphan, &l, err);
+    if (rc == 0)
+        settle_catalog(s, recovery);
+    return rc;
+}
+
+#endif
