@@ -99,11 +99,6 @@ static int probe(void *ctx, struct err *err)
     return storage_probe(app->storage, err);
 }
 
-static int close_storage(struct app *app, int64_t deadline_ns, struct err *err)
-{
-    return storage_close(app->storage, deadline_ns, err);
-}
-
 static void fill_http_options(const struct config *c, struct http_options *o)
 {
     http_options_init(o);
@@ -198,7 +193,7 @@ static void app_stop(struct app *app)
         _exit(EXIT_OK);
     }
     http_server_stop(app->http);
-    if (close_storage(app, deadline_ns, &err) != 0)
+    if (storage_close(app->storage, deadline_ns, &err) != 0)
         log_error("storage did not close cleanly", LOG_ERR(&err));
     fs_free(app->fs);
 }
