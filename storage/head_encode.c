@@ -205,7 +205,8 @@ static void put_list(const struct head *h, struct id_list *list, put_fn put, str
 {
     uint32_t last = 0;
 
-    qsort(list->ids, list->count, sizeof(*list->ids), id_cmp);
+    if (list->count)
+        qsort(list->ids, list->count, sizeof(*list->ids), id_cmp);
     buf_put_varint(out, list->count);
     for (uint32_t i = 0; i < list->count; i++) {
         buf_put_varint(out, list->ids[i] - last);
