@@ -16,6 +16,7 @@
 enum {
     LABELS_MAX = 1024, /* of a stream; far above any limit at the door */
     ROW_BYTES_MAX = 256 << 20,
+    IDS_MAX = 1 << 28, /* of one table; far above what fits into a head */
 };
 
 /* From the record's id to ours + 1; 0 = not defined in this file. */
@@ -121,7 +122,7 @@ static bool map_put(struct id_map *m, uint32_t from, uint32_t to)
         uint64_t count = ((uint64_t)from + 1) * 2;
         uint32_t *grown;
 
-        if (count > UINT32_MAX)
+        if (from >= IDS_MAX)
             return false;
         grown = realloc(m->to, count * sizeof(*grown));
         if (!grown)

@@ -44,6 +44,7 @@ static bool same_batch(const struct head *a, const struct head *b)
 
 static void add_to_candidate(struct candidate *c, struct head *h)
 {
+    c->head = h;
     c->bytes += head_bytes(h);
     mutex_lock(&h->mu);
     if (h->rows.count > 0 && (c->oldest_mono_ns == 0 || h->first_mono_ns < c->oldest_mono_ns))
@@ -53,6 +54,22 @@ static void add_to_candidate(struct candidate *c, struct head *h)
     c->heads++;
 }
 
+/* One candidate per tenant and day; returns how many. Tenants and days are few. */
+static uint32_t list_candidates(const struct storage *s, struct candidate *out)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < s->head_count; i++) {
+        uint32_t c = 0;
+
+        while (c < count && !same_batch(out[c].head, s->heads[i]))
+            c++;
+        count += c == count;
+        add_to_candidate(&out[c], s->heads[i]);
+    }
+    return count;
+}
+
 static uint32_t open_heads_of(const struct storage *s, struct str tenant)
 {
     uint32_t count = 0;
@@ -60,6 +77,11 @@ static uint32_t open_heads_of(const struct storage *s, struct str tenant)
     for (uint32_t i = 0; i < s->head_count; i++)
         count += str_eq(s->heads[i]->key.tenant, tenant);
     return count;
+}
+
+static bool wal_is_large(const struct storage *s, const struct wal_stats *wal)
+{
+    return wal->bytes_total >= s->o.wal_bytes_max / 4 * 3;
 }
 
 /* Is it time? The total over all heads decides whether the largest must go. */
@@ -74,15 +96,13 @@ static bool is_due(const struct storage *s, const struct candidate *c, uint64_t 
         total >= s->o.head_bytes_max)
         return true;
     wal_stats(s->wal, &wal);
-    return wal.bytes_total >= s->o.wal_bytes_max / 4 * 3 ||
+    return wal_is_large(s, &wal) ||
            open_heads_of(s, c->head->key.tenant) > s->o.heads_per_tenant_max * 64;
 }
 
 static bool better(const struct candidate *a, const struct candidate *b, uint64_t total,
                    const struct storage *s)
 {
-    if (!b->head)
-        return true;
     if (total >= s->o.head_bytes_max)
         return a->bytes > b->bytes;
     return a->oldest_mono_ns < b->oldest_mono_ns;
@@ -96,44 +116,49 @@ static bool has_service(const struct batch *b, struct str service)
     return false;
 }
 
+/* All heads of the batch, frozen and referenced. Under s->mu. */
+static void freeze(const struct storage *s, const struct candidate *c, struct batch *out)
+{
+    out->heads = calloc(c->heads, sizeof(struct head *));
+    check(out->heads);
+    out->tenant = c->head->key.tenant;
+    out->day = c->head->key.day;
+    for (uint32_t i = 0; i < s->head_count; i++) {
+        struct head *h = s->heads[i];
+
+        /* One head per service: another one waits for the next step. */
+        if (!same_batch(h, c->head) || has_service(out, h->key.service))
+            continue;
+        mutex_lock(&h->mu);
+        h->frozen = true;
+        mutex_unlock(&h->mu);
+        out->heads[out->count++] = head_ref(h);
+    }
+}
+
 /* The batch to seal next, if one is due; its heads are frozen and referenced. */
 static bool choose(struct storage *s, bool force, struct batch *out)
 {
-    struct candidate best = {0};
+    const struct candidate *best = NULL;
+    struct candidate *all;
     uint64_t total = 0;
+    uint32_t count;
 
     memset(out, 0, sizeof(*out));
     mutex_lock(&s->mu);
-    for (uint32_t i = 0; i < s->head_count; i++)
-        total += head_bytes(s->heads[i]);
+    all = calloc((size_t)s->head_count + 1, sizeof(*all));
+    check(all);
+    count = list_candidates(s, all);
+    for (uint32_t i = 0; i < count; i++)
+        total += all[i].bytes;
     atomic_store(&s->head_bytes, total);
-    for (uint32_t i = 0; i < s->head_count; i++) {
-        struct candidate c = {.head = s->heads[i]};
-
-        for (uint32_t k = 0; k < s->head_count; k++)
-            if (same_batch(s->heads[i], s->heads[k]))
-                add_to_candidate(&c, s->heads[k]);
-        if (is_due(s, &c, total, force) && better(&c, &best, total, s))
-            best = c;
-    }
-    if (best.head) {
-        out->heads = calloc(best.heads, sizeof(struct head *));
-        check(out->heads);
-        out->tenant = best.head->key.tenant;
-        out->day = best.head->key.day;
-        for (uint32_t i = 0; i < s->head_count; i++) {
-            struct head *h = s->heads[i];
-
-            /* One head per service: another one waits for the next step. */
-            if (!same_batch(h, best.head) || has_service(out, h->key.service))
-                continue;
-            mutex_lock(&h->mu);
-            h->frozen = true;
-            mutex_unlock(&h->mu);
-            out->heads[out->count++] = head_ref(h);
-        }
-    }
+    for (uint32_t i = 0; i < count; i++)
+        if (is_due(s, &all[i], total, force) && (!best || better(&all[i], best, total, s)))
+            best = &all[i];
+    if (best)
+        freeze(s, best, out);
     mutex_unlock(&s->mu);
+    free(all);
     return out->count > 0;
 }
 
@@ -289,13 +314,18 @@ int storage_step_seal(struct storage *s, bool force, struct err *err)
     return rc == 0 ? 1 : rc;
 }
 
-/* The LSN that was last one duplicate window ago: retries are recognised across restarts. */
+/*
+ * The LSN that was last one duplicate window ago: retries are recognised across restarts.
+ * A log that is nearly full is let go sooner: taking pushes matters more.
+ */
 static uint64_t window_lsn(struct storage *s, uint64_t last)
 {
     int64_t now = clock_mono_ns(s->o.clock);
+    struct wal_stats wal;
     uint64_t lsn = 0;
 
-    if (s->o.dedup == STORAGE_DEDUP_OFF)
+    wal_stats(s->wal, &wal);
+    if (s->o.dedup == STORAGE_DEDUP_OFF || wal_is_large(s, &wal))
         return UINT64_MAX;
     if (s->mark_count == 0 || now - s->marks[s->mark_count - 1].mono_ns >= MARK_NS) {
         if (s->mark_count == STORAGE_LSN_MARKS) {

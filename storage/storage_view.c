@@ -41,11 +41,18 @@ static void add_dataset(struct storage_view *v, struct dataset *ds)
     v->datasets[v->count++] = ds;
 }
 
-/* References to everything that may matter; under s->mu only this is done. */
-static void pin(struct storage *s, struct storage_view *v, const struct str *tenants,
-                uint32_t tenant_count, struct str service, struct time_span time)
+/*
+ * References to everything that may matter; under s->mu only this is done. Returns the durable
+ * LSN of that moment: a push up to it has its rows in what is pinned, all of them, and no
+ * segment holds a row above it. So a push is seen whole or not at all.
+ */
+static uint64_t pin(struct storage *s, struct storage_view *v, const struct str *tenants,
+                    uint32_t tenant_count, struct str service, struct time_span time)
 {
+    uint64_t durable;
+
     mutex_lock(&s->mu);
+    durable = wal_durable_lsn(s->wal);
     v->heads = malloc((s->head_count + 1) * sizeof(*v->heads));
     v->segments = malloc((s->segment_count + 1) * sizeof(*v->segments));
     check(v->heads && v->segments);
@@ -64,6 +71,7 @@ static void pin(struct storage *s, struct storage_view *v, const struct str *ten
             v->segments[v->segment_count++] = segment_ref(s->segments[i]);
     }
     mutex_unlock(&s->mu);
+    return durable;
 }
 
 static int open_segment_datasets(struct storage_view *v, struct segment *seg, struct str service,
@@ -107,12 +115,12 @@ int storage_view_acquire(struct storage *s, const struct str *tenants, uint32_t 
                          struct str service, struct time_span time, struct storage_view **out,
                          struct err *err)
 {
-    uint64_t durable = wal_durable_lsn(s->wal);
     struct storage_view *v = calloc(1, sizeof(*v));
+    uint64_t durable;
     int rc = 0;
 
     check(v);
-    pin(s, v, tenants, tenant_count, service, time);
+    durable = pin(s, v, tenants, tenant_count, service, time);
     for (uint32_t i = 0; i < v->heads_count; i++) {
         struct dataset *ds = head_dataset_open(v->heads[i], durable);
 
@@ -171,10 +179,10 @@ bool storage_tenant_span(struct storage *s, struct str tenant, struct time_span 
 {
     const struct time_span always = {INT64_MIN, INT64_MAX};
     struct storage_view v = {0};
-    uint64_t durable = wal_durable_lsn(s->wal);
+    uint64_t durable;
     bool any = false;
 
-    pin(s, &v, &tenant, 1, STR(""), always);
+    durable = pin(s, &v, &tenant, 1, STR(""), always);
     for (uint32_t i = 0; i < v.heads_count; i++) {
         struct dataset *ds = head_dataset_open(v.heads[i], durable);
 
