@@ -33,11 +33,15 @@ def is_later(request):
     return fields.get("format", [""])[0] in LATER_FORMATS or "trie" in kind or "tree" in kind
 
 
-def service_of(request):
+def services_of(request):
+    """The service's name; without a label of its own the name may end in a profile type."""
     query = urllib.parse.parse_qs(request["path"].partition("?")[2])
     name = query.get("name", [""])[0]
     labels = re.search(r"service_name=([^,}]*)", name)
-    return labels.group(1) if labels else name.partition("{")[0]
+    if labels:
+        return {labels.group(1)}
+    name = name.partition("{")[0]
+    return {name, name.rpartition(".")[0]}
 
 
 def adapt(folder, target):
@@ -47,7 +51,7 @@ def adapt(folder, target):
         with open(path, encoding="utf-8") as f:
             request = json.load(f)
         if is_later(request):
-            refused.add(service_of(request))
+            refused |= services_of(request)
             request["expect"] = REFUSED
         else:
             whole_folder = False
