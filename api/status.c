@@ -41,12 +41,42 @@ enum http_result ready_get(struct api *api, struct http_request *req, struct htt
     return HTTP_DONE;
 }
 
+/* The store keeps its own figures; they are copied when somebody looks. */
+static void publish_storage(const struct storage_stats *s)
+{
+    metric_set_total(METRIC_pushes, s->pushes);
+    metric_set_total(METRIC_push_duplicates, s->duplicates);
+    metric_set(METRIC_storage_heads, s->heads);
+    metric_set(METRIC_storage_head_bytes, (int64_t)s->head_bytes);
+    metric_set(METRIC_storage_head_profiles, (int64_t)s->head_rows);
+    metric_set(METRIC_storage_segments, s->segments);
+    metric_set(METRIC_storage_segment_bytes, (int64_t)s->segment_bytes);
+    metric_set(METRIC_storage_segment_profiles, (int64_t)s->segment_rows);
+    metric_set(METRIC_storage_quarantined, s->segments_quarantined);
+    metric_set_total(METRIC_storage_seals, s->seals);
+    metric_set_total(METRIC_storage_seal_failures, s->seal_failures);
+    metric_set(METRIC_wal_bytes, (int64_t)s->wal.bytes_total);
+    metric_set(METRIC_wal_pending_bytes, (int64_t)s->wal.bytes_pending);
+    metric_set(METRIC_wal_read_only, s->wal.read_only);
+    metric_set_total(METRIC_wal_records, s->wal.records);
+    metric_set_total(METRIC_wal_syncs, s->wal.syncs);
+    metric_set_total(METRIC_wal_sync_failures, s->wal.sync_failures);
+}
+
 enum http_result metrics_get(struct api *api, struct http_request *req, struct http_response *res)
 {
-    (void)api;
+    struct storage_stats stats = {0};
+    struct buf *out = http_response_body(res);
     (void)req;
+    storage_stats(api->storage, &stats);
+    publish_storage(&stats);
     http_response_type(res, "text/plain; version=0.0.4; charset=utf-8");
-    metrics_write(http_response_body(res));
+    buf_printf(out,
+               "# HELP flamekeep_build_info Version of the server.\n"
+               "# TYPE flamekeep_build_info gauge\n"
+               "flamekeep_build_info{version=\"%s\",revision=\"%s\"} 1\n",
+               api->build.version, api->build.revision);
+    metrics_write(out);
     return HTTP_DONE;
 }
 
@@ -78,15 +108,14 @@ enum http_result store_get(struct api *api, struct http_request *req, struct htt
     storage_stats(api->storage, &s);
     http_response_type(res, "application/json");
     buf_printf(http_response_body(res),
-               "{\"status\":\"success\",\"data\":{\"multitenancy\":%s,\"tenants\":%" PRIu32
-               ",\"services\":%" PRIu32 ",\"heads\":%" PRIu32 ",\"head_rows\":%" PRIu64
-               ",\"head_bytes\":%" PRIu64 ",\"segments\":%" PRIu32
-               ",\"segments_quarantined\":%" PRIu32 ",\"segment_rows\":%" PRIu64
-               ",\"segment_bytes\":%" PRIu64 ",\"pushes\":%" PRIu64 ",\"rows\":%" PRIu64
+               "{\"status\":\"success\",\"data\":{\"multitenancy\":%s,\"heads\":%" PRIu32
+               ",\"head_profiles\":%" PRIu64 ",\"head_bytes\":%" PRIu64 ",\"segments\":%" PRIu32
+               ",\"segments_quarantined\":%" PRIu32 ",\"segment_profiles\":%" PRIu64
+               ",\"segment_bytes\":%" PRIu64 ",\"wal_bytes\":%" PRIu64 ",\"pushes\":%" PRIu64
                ",\"duplicates\":%" PRIu64 "}}",
-               api->multitenancy ? "true" : "false", s.tenants, s.services, s.heads, s.head_rows,
-               s.head_bytes, s.segments, s.segments_quarantined, s.segment_rows, s.segment_bytes,
-               s.pushes, s.rows, s.duplicates);
+               api->multitenancy ? "true" : "false", s.heads, s.head_rows, s.head_bytes, s.segments,
+               s.segments_quarantined, s.segment_rows, s.segment_bytes, s.wal.bytes_total, s.pushes,
+               s.duplicates);
     return HTTP_DONE;
 }
 

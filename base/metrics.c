@@ -62,6 +62,12 @@ void metric_add(enum metric id, uint64_t n)
     (void)atomic_fetch_add_explicit(&plain[id], (int64_t)n, memory_order_relaxed);
 }
 
+void metric_set_total(enum metric id, uint64_t total)
+{
+    check(infos[id].kind == KIND_COUNTER);
+    atomic_store_explicit(&plain[id], (int64_t)total, memory_order_relaxed);
+}
+
 void metric_set(enum metric id, int64_t value)
 {
     check(infos[id].kind == KIND_GAUGE);

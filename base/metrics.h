@@ -43,6 +43,8 @@ enum metric {
 
 /* A plain counter. */
 void metric_add(enum metric id, uint64_t n);
+/* The total of a plain counter that is kept elsewhere. */
+void metric_set_total(enum metric id, uint64_t total);
 /* A gauge. */
 void metric_set(enum metric id, int64_t value);
 /* A counter with one label. */

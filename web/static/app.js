@@ -41,12 +41,12 @@ async function showBuild() {
 async function showStore() {
   const store = (await json("api/v1/status/store")).data;
   byId("tenant-hint").hidden = !store.multitenancy;
-  figure("profiles in memory", store.head_rows.toLocaleString());
-  figure("profiles on disk", store.segment_rows.toLocaleString());
-  figure("tenants", store.tenants.toLocaleString());
-  figure("services", store.services.toLocaleString());
+  figure("profiles in memory", store.head_profiles.toLocaleString());
+  figure("profiles in segments", store.segment_profiles.toLocaleString());
   figure("segments", store.segments.toLocaleString());
-  figure("segment bytes", bytes(store.segment_bytes));
+  figure("bytes of segments", bytes(store.segment_bytes));
+  figure("bytes of the log", bytes(store.wal_bytes));
+  figure("pushes since start", store.pushes.toLocaleString());
   if (store.segments_quarantined) figure("files set aside", store.segments_quarantined);
   return store;
 }

@@ -1,4 +1,5 @@
 """The program as an operator meets it: commands, options, exit codes, messages."""
+import json
 import re
 import subprocess
 
@@ -128,6 +129,20 @@ def test_status_routes(server):
     assert (other.status, other.text) == (404, '{"code":5,"message":"Not Found","details":[]}')
     metrics = server.get("/metrics").text
     assert 'flamekeep_http_requests_total{route="/ready"} 1' in metrics
+    assert 'flamekeep_build_info{version="' in metrics
+
+
+def test_the_store_tells_what_it_holds(server):
+    def store():
+        return json.loads(server.get("/api/v1/status/store").text)["data"]
+    assert store()["head_profiles"] == 0
+    assert server.post("/ingest?name=x", b"a;b 1\n").status == 200
+    assert (store()["head_profiles"], store()["pushes"]) == (1, 1)
+    metrics = server.get("/metrics").text
+    assert "\nflamekeep_pushes_total 1\n" in metrics
+    assert "\nflamekeep_storage_head_profiles 1\n" in metrics
+    assert len(re.findall(r"^# TYPE (\S+)", metrics, re.M)) == \
+        len(set(re.findall(r"^# TYPE (\S+)", metrics, re.M)))
 
 
 def test_ready_tells_when_the_data_directory_is_gone(start_server):
