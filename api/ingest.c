@@ -24,6 +24,8 @@
 #include "base/err.h"
 #include "base/metrics.h"
 #include "storage/model/labels.h"
+#include "storage/model/series_labels.h"
+#include "storage/model/validate.h"
 
 #include <stdarg.h>
 
@@ -76,7 +78,8 @@ static enum http_result answer_a(struct ingest *g, int status, const char *prefi
 
 static bool is_text(const struct ingest *g)
 {
-    return g->format == FORMAT_GROUPS || g->format == FORMAT_LINES;
+    return g->format == FORMAT_GROUPS || g->format == FORMAT_LINES ||
+           g->format == FORMAT_UNSUPPORTED;
 }
 
 /* A refusal by the push pipeline. */
@@ -330,10 +333,46 @@ static enum http_result ingest_raw(struct ingest *g)
 
 /* --- the route --- */
 
+/*
+ * What can be said of a call tree without reading it: its type and its labels. True when
+ * that is refused, which wins over the format.
+ */
+static bool refuse_tree(struct ingest *g)
+{
+    struct labels labels, request, joined;
+    struct discard discard = {0};
+    struct text_kind kind;
+    struct err err;
+    bool is_speedscope = str_eq(g->format_name, STR("speedscope"));
+
+    if (str_eq(g->format_name, STR("jfr")))
+        return false;
+    if (text_kind_of(g->name.app, g->sample_rate, &kind, &err) != 0) {
+        (void)err_prefix(&err, "%spyroscopeIngesterAdapter failed to convert metadata",
+                         is_speedscope ? "invalid_argument: " : "");
+        if (is_speedscope)
+            error_shape_a(g->res, 422, str_from(err.msg));
+        else
+            error_shape_b(g->res, CONNECT_INVALID_ARGUMENT, str_from(err.msg));
+        return true;
+    }
+    if (is_speedscope || !make_labels(g, kind.metric_name, kind.app, &labels) ||
+        !series_labels_of_request(&labels, g->arena, &request) ||
+        !series_labels_join(&request, NULL, 0, g->arena, &joined) ||
+        validate_labels(&joined, g->api->limits, g->arena, &discard) == 0)
+        return false;
+    intake_refuse(&g->intake, g->name.app, &discard);
+    error_shape_b(g->res, CONNECT_INVALID_ARGUMENT, discard.text);
+    return true;
+}
+
 static enum http_result refuse_format(struct ingest *g)
 {
     struct discard discard = {.reason = DISCARD_UNSUPPORTED_FORMAT};
     struct err err;
+
+    if (refuse_tree(g))
+        return HTTP_DONE;
 
     (void)err_set(&err, ERR_UNSUPPORTED,
                   "format '%" STR_FMT "' is not supported by this version; accepted are groups "

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
+#include "storage/model/go_merge.h"
 #include "storage/model/pprof.h"
 
 #include <stdint.h>
@@ -73,13 +74,15 @@ bool go_fix_symbol(struct str symbol, struct arena *arena, struct str *out)
 }
 
 static int drop_type_parameters(struct pprof *p, const uint32_t *brackets, uint32_t count,
-                                struct arena *arena, struct err *err)
+                                struct arena *arena, bool *changed, struct err *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct str *s = &p->strings[brackets[i]];
+        const char *before = s->p;
 
         if (!go_fix_symbol(*s, arena, s))
             return err_set(err, ERR_TOO_LARGE, "profile: no memory for its symbols");
+        *changed |= s->p != before;
     }
     return 0;
 }
@@ -327,11 +330,33 @@ static bool follow_chain(const struct repair *r, uint32_t g, const struct pprof_
 struct extra {
     const uint64_t *ids;
     uint32_t count;
+    uint32_t stacks_left; /* that get it */
 };
+
+/*
+ * The reference takes the number of groups for the end of its last group, so that most or
+ * all of that group's stacks stay as they are. They must here too, or a flame graph would
+ * differ from the one that Grafana showed before. Returns how many are completed.
+ */
+static uint32_t last_group_stacks(const struct repair *r, uint32_t *last)
+{
+    uint32_t taking_part = 0, first;
+
+    *last = 0;
+    for (uint32_t g = 0; g < r->group_count; g++) {
+        taking_part += r->groups[g].count;
+        if (suffix_before(r, &r->groups[*last], &r->groups[g]))
+            *last = g;
+    }
+    first = taking_part - r->groups[*last].count;
+    return r->group_count > first ? r->group_count - first : 0;
+}
 
 /* How many ids the new table takes. False when a chain has no end. */
 static bool measure(const struct repair *r, struct extra *extras, uint64_t *ids)
 {
+    uint32_t last, last_stacks = last_group_stacks(r, &last);
+
     *ids = 0;
     for (uint32_t i = 0; i < r->p->sample_count; i++)
         *ids += r->p->samples[i].location_count;
@@ -344,8 +369,10 @@ static bool measure(const struct repair *r, struct extra *extras, uint64_t *ids)
             return false;
         if (offset == 0 || offset >= from->location_count)
             continue;
-        extras[g] = (struct extra){stack_end(r->p, from) - offset, offset};
-        *ids += (uint64_t)offset * r->groups[g].count;
+        extras[g] = (struct extra){stack_end(r->p, from) - offset, offset, r->groups[g].count};
+        if (g == last && extras[g].stacks_left > last_stacks)
+            extras[g].stacks_left = last_stacks;
+        *ids += (uint64_t)offset * extras[g].stacks_left;
     }
     return true;
 }
@@ -358,7 +385,7 @@ static uint32_t append(uint64_t *table, uint32_t used, const uint64_t *ids, uint
 }
 
 /* Copies all stacks to `table`, completed ones longer. */
-static void rewrite_stacks(struct repair *r, uint64_t *table, const struct extra *extras)
+static void rewrite_stacks(struct repair *r, uint64_t *table, struct extra *extras)
 {
     struct pprof *p = r->p;
     uint32_t used = 0;
@@ -369,9 +396,12 @@ static void rewrite_stacks(struct repair *r, uint64_t *table, const struct extra
 
         used = append(table, used, p->location_ids + s->location_first, s->location_count);
         if (r->group_of[i] != NONE) {
-            const struct extra *e = &extras[r->group_of[i]];
+            struct extra *e = &extras[r->group_of[i]];
 
-            used = append(table, used, e->ids, e->count);
+            if (e->stacks_left > 0) {
+                e->stacks_left--;
+                used = append(table, used, e->ids, e->count);
+            }
         }
         s->location_first = first;
         s->location_count = used - first;
@@ -389,6 +419,8 @@ static int repair_stacks(struct pprof *p, uint64_t seed, struct arena *arena, st
 
     if (!make_groups(&r, arena))
         goto no_memory;
+    if (r.group_count < 2)
+        return 0;
     if (!make_tokens(&r, arena))
         goto no_memory;
     link_groups(&r);
@@ -410,9 +442,13 @@ no_memory:
 int go_fix(struct pprof *p, const uint32_t *brackets, uint32_t bracket_count, uint64_t seed,
            struct arena *arena, struct err *err)
 {
-    int rc = drop_type_parameters(p, brackets, bracket_count, arena, err);
+    bool changed = false;
+    int rc = drop_type_parameters(p, brackets, bracket_count, arena, &changed, err);
 
-    if (rc == 0 && may_be_truncated(p))
-        rc = repair_stacks(p, seed, arena, err);
-    return rc;
+    if (rc != 0 || !may_be_truncated(p))
+        return rc;
+    if (changed && go_merge_needed(p) && !go_merge(p, seed, arena))
+        return err_set(err, ERR_TOO_LARGE, "profile: no memory to merge %u locations",
+                       p->location_count);
+    return repair_stacks(p, seed, arena, err);
 }
