@@ -86,7 +86,7 @@ void *arena_alloc(struct arena *a, size_t size)
     size_t rounded;
     void *p;
 
-    if (size > a->limit)
+    if (size > a->limit || size > SIZE_MAX / 2)
         return NULL;
     rounded = size == 0 ? ALIGN : (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (rounded > a->limit - a->used)
@@ -165,6 +165,20 @@ void arena_rewind(struct arena *a, struct arena_mark mark)
 void arena_reset(struct arena *a)
 {
     arena_rewind(a, (struct arena_mark){0});
+}
+
+void arena_trim(struct arena *a, size_t keep)
+{
+    struct arena_block **next = &a->first;
+    size_t kept = 0;
+
+    check(a->used == 0);
+    while (*next && kept + (*next)->size <= keep) {
+        kept += (*next)->size;
+        next = &(*next)->next;
+    }
+    free_chain(*next);
+    *next = NULL;
 }
 
 size_t arena_used(const struct arena *a)

@@ -50,6 +50,8 @@ struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark);
 /* Forgets every allocation, keeps the memory for the next round. */
 void arena_reset(struct arena *a);
+/* After a reset: gives back all memory but the first blocks, `keep` bytes together at most. */
+void arena_trim(struct arena *a, size_t keep);
 
 size_t arena_used(const struct arena *a);
 static inline size_t arena_limit(const struct arena *a)

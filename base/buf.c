@@ -34,7 +34,7 @@ int buf_reserve(struct buf *b, size_t size)
 
     if (size <= b->cap - b->len)
         return 0;
-    if (size > b->max - b->len || b->len > b->max) {
+    if (size > b->max - b->len) {
         b->failed = true;
         return ERR_TOO_LARGE;
     }
@@ -44,7 +44,11 @@ int buf_reserve(struct buf *b, size_t size)
         cap = cap > b->max / 2 ? b->max : cap * 2;
     if (cap > b->max)
         cap = b->max;
-    data = realloc(b->data, cap);
+    if (cap == SIZE_MAX) {
+        b->failed = true;
+        return ERR_NOMEM;
+    }
+    data = realloc(b->data, cap + 1); /* buf_printf() needs a byte for its NUL */
     if (!data) {
         b->failed = true;
         return ERR_NOMEM;
@@ -92,20 +96,23 @@ int buf_append_zeroes(struct buf *b, size_t size)
 
 int buf_printf(struct buf *b, const char *format, ...)
 {
+    char *end = b->data ? (char *)b->data + b->len : NULL;
+    size_t room = b->data ? b->cap - b->len + 1 : 0;
     va_list args, again;
-    int len, rc;
+    int len, rc = 0;
 
     va_start(args, format);
     va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, args);
+    len = vsnprintf(end, room, format, args);
     va_end(args);
     if (len < 0) {
         b->failed = true;
         rc = ERR_INVALID;
-    } else if ((rc = buf_reserve(b, (size_t)len + 1)) == 0) {
+    } else if ((size_t)len >= room && (rc = buf_reserve(b, (size_t)len)) == 0 && len > 0) {
         (void)vsnprintf((char *)b->data + b->len, (size_t)len + 1, format, again);
-        b->len += (size_t)len;
     }
     va_end(again);
+    if (rc == 0)
+        b->len += (size_t)len;
     return rc;
 }

@@ -161,6 +161,15 @@ static inline bool bytes_u8(struct bytes *b, uint8_t *out)
     return true;
 }
 
+static inline bool bytes_le16(struct bytes *b, uint16_t *out)
+{
+    if (bytes_left(b) < 2)
+        return bytes_fail(b);
+    *out = get_le16(b->p);
+    b->p += 2;
+    return true;
+}
+
 static inline bool bytes_le32(struct bytes *b, uint32_t *out)
 {
     if (bytes_left(b) < 4)

@@ -7,7 +7,7 @@
  * that loses what was not synced. Reads and writes loop until done; a short
  * read happens at the end of the file only.
  *
- * What is durable: file content after fs_file_datasync(), a name (created,
+ * What is durable: file content after fs_datasync(), a name (created,
  * renamed, removed) after fs_sync_dir() of its directory.
  *
  * Errors: 0 or ERR_IO, ERR_NO_SPACE, ERR_NOT_FOUND, ERR_EXISTS, with the

@@ -103,6 +103,10 @@ static int posix_pwrite(struct fs_file *file, const void *data, size_t size, uin
             continue;
         if (n < 0)
             return err_io(err, "write", f->path);
+        if (n == 0) {
+            errno = EIO;
+            return err_io(err, "write", f->path);
+        }
         done += (size_t)n;
     }
     return 0;

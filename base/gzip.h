@@ -23,8 +23,9 @@ bool gzip_is(struct str data);
 
 /*
  * Appends the content of all members to `out`, at most `max` bytes of it.
- * ERR_TOO_LARGE: more than max; ERR_INVALID: truncated, not gzip, bad data or
- * checksum (each text differs); ERR_NOMEM. On failure out is as before.
+ * ERR_TOO_LARGE: more than max; ERR_INVALID: not gzip, too short for it, or
+ * damaged (which includes cut short: the checksum tells no more); ERR_NOMEM. On failure out is as
+ * before.
  */
 int gzip_inflate(struct str data, struct buf *out, size_t max, struct err *err);
 int zlib_inflate(struct str data, struct buf *out, size_t max, struct err *err);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <sys/random.h>
 
 #define XXH_INLINE_ALL
@@ -17,8 +18,10 @@ void random_bytes(void *out, size_t size)
     while (size > 0) {
         ssize_t got = getrandom(p, size, 0);
 
-        if (got < 0)
-            continue; /* EINTR: the only failure that is possible here */
+        if (got < 0) {
+            check(errno == EINTR); /* nothing else can happen, or no table is safe */
+            continue;
+        }
         p += got;
         size -= (size_t)got;
     }

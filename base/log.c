@@ -1,7 +1,9 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/metrics.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,9 +14,14 @@ static _Atomic int current_level = LOG_LEVEL_INFO;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
+enum {
+    VALUE_END_BYTES = 4, /* ..." fits always: a cut line is still logfmt */
+};
+
 struct line {
     char text[LOG_LINE_MAX];
-    size_t len; /* at most sizeof(text) - 1: room for the newline */
+    size_t len;
+    bool cut; /* nothing more goes in */
 };
 
 void log_set_level(enum log_level level)
@@ -38,13 +45,29 @@ bool log_level_parse(struct str name, enum log_level *out)
     return false;
 }
 
+static size_t room_of(const struct line *l)
+{
+    size_t end = sizeof(l->text) - VALUE_END_BYTES - 1;
+
+    return l->len < end ? end - l->len : 0;
+}
+
 static void put(struct line *l, const char *text, size_t len)
 {
-    size_t room = sizeof(l->text) - 1 - l->len;
-
-    if (len > room)
-        len = room;
+    l->cut = l->cut || len > room_of(l);
+    if (l->cut)
+        return;
     memcpy(l->text + l->len, text, len);
+    l->len += len;
+}
+
+/* The end of a quoted value fits always. */
+static void put_quote(struct line *l)
+{
+    const char *end = l->cut ? "...\"" : "\"";
+    size_t len = strlen(end);
+
+    memcpy(l->text + l->len, end, len);
     l->len += len;
 }
 
@@ -64,40 +87,56 @@ put_format(struct line *l, const char *format, ...)
 
 static bool needs_quotes(struct str s)
 {
-    if (s.len == 0 || !str_is_utf8(s))
+    if (s.len == 0)
         return true;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.p[i];
 
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f)
             return true;
     }
     return false;
 }
 
-/* Controls and bytes that are not text become escapes: a value cannot end its line. */
-static void put_value(struct line *l, struct str s)
+/* Bytes of the UTF-8 sequence that begins with `c`. */
+static size_t sequence_size(unsigned char c)
+{
+    return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+/* Controls (C1 too) and bytes that are not text become escapes: a value cannot end its line. */
+static void put_quoted(struct line *l, struct str s)
 {
     bool text = str_is_utf8(s);
 
-    if (!needs_quotes(s)) {
-        put(l, s.p, s.len);
-        return;
-    }
     put(l, "\"", 1);
-    for (size_t i = 0; i < s.len; i++) {
+    if (l->cut)
+        return;
+    for (size_t i = 0, n; i < s.len && !l->cut; i += n) {
         unsigned char c = (unsigned char)s.p[i];
 
+        n = text ? sequence_size(c) : 1;
         if (c == '"' || c == '\\')
             put_format(l, "\\%c", c);
         else if (c == '\n')
             put(l, "\\n", 2);
         else if (c < ' ' || c == 0x7f || (c >= 0x80 && !text))
             put_format(l, "\\x%02x", c);
+        else if (c == 0xc2 && (unsigned char)s.p[i + 1] < 0xa0)
+            put_format(l, "\\u00%02x", (unsigned char)s.p[i + 1]);
         else
-            put(l, s.p + i, 1);
+            put(l, s.p + i, n);
     }
-    put(l, "\"", 1);
+    put_quote(l);
+}
+
+static void put_value(struct line *l, struct str s)
+{
+    /* A long one is quoted, so that it can be seen to be cut. */
+    if (needs_quotes(s) || s.len > room_of(l))
+        put_quoted(l, s);
+    else
+        put(l, s.p, s.len);
 }
 
 static void put_time(struct line *l)
@@ -112,11 +151,15 @@ static void put_time(struct line *l)
                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(now / NS_PER_MS % 1000));
 }
 
+/* A field that does not fit is left out; a text that does not is cut. */
 static void put_field(struct line *l, const struct log_field *f)
 {
+    size_t start = l->len, value;
+
     put(l, " ", 1);
     put(l, f->key, strlen(f->key));
     put(l, "=", 1);
+    value = l->len;
     switch (f->kind) {
     case LOG_KIND_STR:
         put_value(l, f->v.s);
@@ -136,6 +179,8 @@ static void put_field(struct line *l, const struct log_field *f)
     case LOG_KIND_END:
         break;
     }
+    if (l->cut && l->len == value)
+        l->len = start; /* a key without its value helps nobody */
 }
 
 void log_write(enum log_level level, const char *msg, const struct log_field *fields)
@@ -146,12 +191,15 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
     put_time(&l);
     put_format(&l, " level=%s msg=", level_names[level]);
     put_value(&l, str_from(msg));
-    for (; fields->kind != LOG_KIND_END; fields++)
+    for (; fields->kind != LOG_KIND_END && !l.cut; fields++)
         put_field(&l, fields);
     l.text[l.len++] = '\n';
+    metric_family_add(METRIC_log_lines, str_from(level_names[level]), 1);
     while (done < l.len) {
         ssize_t n = write(STDERR_FILENO, l.text + done, l.len - done);
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             return; /* nobody can be told that standard error is gone */
         done += (size_t)n;

@@ -18,6 +18,7 @@ enum metric_kind {
     KIND_COUNTER,
     KIND_GAUGE,
     KIND_FAMILY,
+    KIND_GAUGE_FAMILY,
     KIND_HISTOGRAM,
 };
 
@@ -45,6 +46,7 @@ static const struct metric_info infos[METRIC_COUNT] = {
 #define METRIC_COUNTER(id, name, help) {KIND_COUNTER, name, NULL, help},
 #define METRIC_GAUGE(id, name, help) {KIND_GAUGE, name, NULL, help},
 #define METRIC_FAMILY(id, name, label, help) {KIND_FAMILY, name, label, help},
+#define METRIC_GAUGE_FAMILY(id, name, label, help) {KIND_GAUGE_FAMILY, name, label, help},
 #define METRIC_HISTOGRAM(id, name, label, help) {KIND_HISTOGRAM, name, label, help},
 #include "base/metrics.def"
 };
@@ -72,6 +74,12 @@ void metric_set(enum metric id, int64_t value)
 {
     check(infos[id].kind == KIND_GAUGE);
     atomic_store_explicit(&plain[id], value, memory_order_relaxed);
+}
+
+void metric_change(enum metric id, int64_t by)
+{
+    check(infos[id].kind == KIND_GAUGE);
+    (void)atomic_fetch_add_explicit(&plain[id], by, memory_order_relaxed);
 }
 
 int64_t metric_get(enum metric id)
@@ -122,6 +130,12 @@ void metric_family_add(enum metric id, struct str value, uint64_t n)
     (void)atomic_fetch_add_explicit(&get_cell(id, value)->n, n, memory_order_relaxed);
 }
 
+void metric_family_set(enum metric id, struct str value, int64_t n)
+{
+    check(infos[id].kind == KIND_GAUGE_FAMILY);
+    atomic_store_explicit(&get_cell(id, value)->n, (uint64_t)n, memory_order_relaxed);
+}
+
 uint64_t metric_family_get(enum metric id, struct str value)
 {
     const struct cell *c = find_cell(id, value);
@@ -131,9 +145,10 @@ uint64_t metric_family_get(enum metric id, struct str value)
 
 void metric_observe(enum metric id, struct str value, double seconds)
 {
-    struct cell *c = get_cell(id, value);
+    struct cell *c;
 
     check(infos[id].kind == KIND_HISTOGRAM);
+    c = get_cell(id, value);
     (void)atomic_fetch_add(&c->n, 1);
     (void)atomic_fetch_add(&c->sum_ns, seconds > 0 ? (uint64_t)(seconds * 1e9) : 0);
     for (int i = 0; i < BUCKETS; i++) {
@@ -160,7 +175,7 @@ static void put_label(struct buf *out, const char *label, const char *value)
 
 static void write_histogram(struct buf *out, const struct metric_info *info, struct cell *c)
 {
-    uint64_t total = 0;
+    uint64_t total = 0, count;
 
     for (int i = 0; i < BUCKETS; i++) {
         total += atomic_load(&c->buckets[i]);
@@ -168,18 +183,19 @@ static void write_histogram(struct buf *out, const struct metric_info *info, str
         put_label(out, info->label, c->value);
         (void)buf_printf(out, ",le=\"%g\"} %" PRIu64 "\n", bucket_bounds[i], total);
     }
+    count = atomic_load(&c->n); /* counted before its bucket: never less than total */
     (void)buf_printf(out, "%s_bucket{", info->name);
     put_label(out, info->label, c->value);
-    (void)buf_printf(out, ",le=\"+Inf\"} %" PRIu64 "\n%s_sum{", atomic_load(&c->n), info->name);
+    (void)buf_printf(out, ",le=\"+Inf\"} %" PRIu64 "\n%s_sum{", count, info->name);
     put_label(out, info->label, c->value);
     (void)buf_printf(out, "} %.9f\n%s_count{", (double)atomic_load(&c->sum_ns) / 1e9, info->name);
     put_label(out, info->label, c->value);
-    (void)buf_printf(out, "} %" PRIu64 "\n", atomic_load(&c->n));
+    (void)buf_printf(out, "} %" PRIu64 "\n", count);
 }
 
 static void write_metric(struct buf *out, enum metric id)
 {
-    static const char *const types[] = {"counter", "gauge", "counter", "histogram"};
+    static const char *const types[] = {"counter", "gauge", "counter", "gauge", "histogram"};
     const struct metric_info *info = &infos[id];
 
     (void)buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", info->name, info->help, info->name,
@@ -197,7 +213,10 @@ static void write_metric(struct buf *out, enum metric id)
         }
         (void)buf_printf(out, "%s{", info->name);
         put_label(out, info->label, c->value);
-        (void)buf_printf(out, "} %" PRIu64 "\n", atomic_load(&c->n));
+        if (info->kind == KIND_GAUGE_FAMILY)
+            (void)buf_printf(out, "} %" PRId64 "\n", (int64_t)atomic_load(&c->n));
+        else
+            (void)buf_printf(out, "} %" PRIu64 "\n", atomic_load(&c->n));
     }
 }
 

@@ -3,6 +3,7 @@
  *
  *     METRIC_COUNTER(pushes, "flamekeep_pushes_total", "Pushes accepted.")
  *     METRIC_FAMILY(discarded, "flamekeep_discarded_profiles_total", "reason", "...")
+ *     METRIC_GAUGE_FAMILY(disk_bytes, "flamekeep_disk_bytes", "kind", "...")
  *
  *     metric_add(METRIC_pushes, 1);
  *     metric_family_add(METRIC_discarded, STR("rate_limited"), 1);
@@ -32,11 +33,13 @@ enum metric {
 #define METRIC_COUNTER(id, name, help) METRIC_##id,
 #define METRIC_GAUGE(id, name, help) METRIC_##id,
 #define METRIC_FAMILY(id, name, label, help) METRIC_##id,
+#define METRIC_GAUGE_FAMILY(id, name, label, help) METRIC_##id,
 #define METRIC_HISTOGRAM(id, name, label, help) METRIC_##id,
 #include "base/metrics.def"
 #undef METRIC_COUNTER
 #undef METRIC_GAUGE
 #undef METRIC_FAMILY
+#undef METRIC_GAUGE_FAMILY
 #undef METRIC_HISTOGRAM
     METRIC_COUNT
 };
@@ -45,10 +48,13 @@ enum metric {
 void metric_add(enum metric id, uint64_t n);
 /* The total of a plain counter that is kept elsewhere. */
 void metric_set_total(enum metric id, uint64_t total);
-/* A gauge. */
+/* A gauge: its value, or a change of it. */
 void metric_set(enum metric id, int64_t value);
+void metric_change(enum metric id, int64_t by);
 /* A counter with one label. */
 void metric_family_add(enum metric id, struct str value, uint64_t n);
+/* A gauge with one label. */
+void metric_family_set(enum metric id, struct str value, int64_t n);
 /* A histogram of seconds with one label; fixed buckets from 1 ms to 60 s. */
 void metric_observe(enum metric id, struct str value, double seconds);
 

@@ -137,8 +137,12 @@ bool str_parse_double(struct str s, double *out)
     char *end;
     double v;
 
-    if (s.len == 0 || s.len >= sizeof(text) || is_blank(s.p[0]))
+    if (s.len == 0 || s.len >= sizeof(text))
         return false;
+    /* strtod() knows hexadecimal, "inf" and leading blanks too. */
+    for (size_t i = 0; i < s.len; i++)
+        if (!s.p[i] || !strchr("0123456789+-.eE", s.p[i]))
+            return false;
     memcpy(text, s.p, s.len);
     text[s.len] = '\0';
     errno = 0;
