@@ -14,7 +14,7 @@
 
 /* What makes a function one; strings by the index of the first equal one. */
 struct function_key {
-    uint32_t name, system_name, filename;
+    uint32_t name, system_name, filename, zero; /* no padding: hashed as bytes */
     int64_t start_line;
 };
 
@@ -62,14 +62,13 @@ static bool merge_strings(struct merge *m, struct arena *arena)
 static struct function_key key_of(const struct merge *m, uint32_t function)
 {
     const struct pprof_function *f = &m->p->functions[function];
-    struct function_key key;
 
-    memset(&key, 0, sizeof(key)); /* it is hashed and compared as bytes */
-    key.name = m->strings[f->name];
-    key.system_name = m->strings[f->system_name];
-    key.filename = m->strings[f->filename];
-    key.start_line = f->start_line;
-    return key;
+    return (struct function_key){
+        .name = m->strings[f->name],
+        .system_name = m->strings[f->system_name],
+        .filename = m->strings[f->filename],
+        .start_line = f->start_line,
+    };
 }
 
 static bool merge_functions(struct merge *m, struct arena *arena)
