@@ -1,6 +1,7 @@
 /*
  * main - subcommands and flags; everything else is app.c's.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,12 @@
 #include "server/config_value.h"
 #include "server/signals.h"
 #include "server/version.h"
+
+enum {
+    MALLOC_MMAP_BYTES = 256 << 10,
+    MALLOC_TRIM_BYTES = 1 << 20,
+    MALLOC_ARENAS = 2,
+};
 
 static int serve_main(const struct config *config)
 {
@@ -124,11 +131,23 @@ static int unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
+/*
+ * Tables grow by doubling: with their own mappings the old halves go back to the
+ * system at once, and few arenas keep what threads free from piling up.
+ */
+static void tune_malloc(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
+    (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+}
+
 int main(int argc, char **argv, char **envp)
 {
     struct config config;
     struct err err = {0};
     int words = 0;
+    tune_malloc();
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;

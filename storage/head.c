@@ -51,7 +51,7 @@ void head_unref(struct head *h)
     stable_array_release(&h->streams);
     stable_array_release(&h->typesets);
     for (int t = 0; t < HEAD_TABLES; t++)
-        free(h->marks[t].epoch);
+        free(h->marks[t].bits);
     free(h->stream_slots);
     arena_release(&h->memory);
     mutex_destroy(&h->mu);
@@ -66,7 +66,7 @@ size_t head_bytes(struct head *h)
     bytes = symbols_bytes(h->symbols) + arena_used(&h->memory) +
             h->rows.count * sizeof(struct head_row);
     for (int t = 0; t < HEAD_TABLES; t++)
-        bytes += h->marks[t].count * sizeof(*h->marks[t].epoch);
+        bytes += h->marks[t].count / 8;
     mutex_unlock(&h->mu);
     return bytes;
 }

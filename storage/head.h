@@ -58,7 +58,7 @@ struct head_row {
     struct str samples; /* storage/model/samples.h, byte form */
 };
 
-/* What has an epoch mark. */
+/* What a WAL file defines. */
 enum head_table {
     HEAD_STRINGS,
     HEAD_FUNCTIONS,
@@ -70,9 +70,11 @@ enum head_table {
     HEAD_TABLES,
 };
 
+/* Which ids the WAL file `epoch` defines: one bit each, for ids below `count`. */
 struct head_marks {
-    uint32_t *epoch; /* by id: the WAL file that defines it, 0 = none */
-    uint32_t count;
+    uint64_t *bits;
+    uint32_t count; /* a multiple of 64 */
+    uint32_t epoch;
 };
 
 struct head {

@@ -93,22 +93,41 @@ static void *grown(void *items, uint32_t *cap, uint32_t need, size_t size)
     return items;
 }
 
+enum {
+    WORD_BITS = 64,
+};
+
+/* The bits of a table for this epoch, with room for `id`; a new file starts with none set. */
+static struct head_marks *marks_for(struct encoder *e, struct head *h, enum head_table t,
+                                    uint32_t id)
+{
+    struct head_marks *m = &h->marks[t];
+
+    if (m->epoch != e->epoch) {
+        if (m->count > 0)
+            memset(m->bits, 0, m->count / WORD_BITS * sizeof(*m->bits));
+        m->epoch = e->epoch;
+    }
+    if (id >= m->count) {
+        uint32_t words = m->count / WORD_BITS, cap = words;
+
+        m->bits = grown(m->bits, &cap, id / WORD_BITS + 1, sizeof(*m->bits));
+        memset(m->bits + words, 0, (cap - words) * sizeof(*m->bits));
+        m->count = cap * WORD_BITS;
+    }
+    return m;
+}
+
 /* Marks an id as defined in this epoch; true when it was not. */
 static bool mark(struct encoder *e, struct head *h, enum head_table t, uint32_t id)
 {
-    struct head_marks *m = &h->marks[t];
+    struct head_marks *m = marks_for(e, h, t, id);
+    uint64_t *word = &m->bits[id / WORD_BITS], bit = (uint64_t)1 << (id % WORD_BITS);
     struct id_list *list = &e->fresh[t];
 
-    if (id >= m->count) {
-        uint32_t cap = m->count;
-
-        m->epoch = grown(m->epoch, &cap, id + 1, sizeof(*m->epoch));
-        memset(m->epoch + m->count, 0, (cap - m->count) * sizeof(*m->epoch));
-        m->count = cap;
-    }
-    if (m->epoch[id] == e->epoch)
+    if (*word & bit)
         return false;
-    m->epoch[id] = e->epoch;
+    *word |= bit;
     list->ids = grown(list->ids, &list->cap, list->count + 1, sizeof(*list->ids));
     list->ids[list->count++] = id;
     e->undo = grown(e->undo, &e->undo_cap, e->undo_count + 1, sizeof(*e->undo));
@@ -121,8 +140,7 @@ void encoder_undo(struct encoder *e)
     for (uint32_t i = 0; i < e->undo_count; i++) {
         const struct undo *u = &e->undo[i];
 
-        if (u->id < u->head->marks[u->table].count)
-            u->head->marks[u->table].epoch[u->id] = 0;
+        u->head->marks[u->table].bits[u->id / WORD_BITS] &= ~((uint64_t)1 << (u->id % WORD_BITS));
         u->head->key_epoch = 0;
     }
     e->undo_count = 0;

@@ -23,6 +23,15 @@ struct index {
     uint32_t mask, used;
 };
 
+/*
+ * Nodes outnumber everything else ten to one: their index holds ids alone, and
+ * a probe looks at the node.
+ */
+struct node_index {
+    uint32_t *ids; /* id, 0: free; the root is no child */
+    uint32_t mask, used;
+};
+
 /* Stacks are found by 96 bits of a seeded 128-bit hash: exact for practical purposes. */
 struct stack_slot {
     uint64_t lo;
@@ -42,7 +51,8 @@ struct symbols {
     size_t bytes, bytes_max;
     uint64_t seed;
     struct stable_array tables[TABLE_COUNT];
-    struct index indexes[TABLE_COUNT]; /* empty while only defining */
+    struct index indexes[TABLE_COUNT]; /* empty while only defining; nodes have their own */
+    struct node_index nodes;
     struct stack_slot *stacks;
     uint32_t stack_mask, stack_used;
     struct arena text; /* bytes of strings, lines of locations */
@@ -95,6 +105,7 @@ void symbols_free(struct symbols *s)
         stable_array_release(&s->tables[t]);
         free(s->indexes[t].slots);
     }
+    free(s->nodes.ids);
     free(s->stacks);
     arena_release(&s->text);
     free(s);
@@ -425,30 +436,67 @@ static uint32_t node_hash(const struct symbols *s, uint32_t parent, uint32_t loc
     return (uint32_t)(x >> 32);
 }
 
+static void place_node(struct node_index *ix, uint32_t hash, uint32_t id)
+{
+    uint32_t at = hash & ix->mask;
+
+    while (ix->ids[at] != 0)
+        at = (at + 1) & ix->mask;
+    ix->ids[at] = id;
+}
+
+static int nodes_reserve(struct symbols *s, struct err *err)
+{
+    struct node_index *ix = &s->nodes;
+    uint32_t old_size = ix->ids ? ix->mask + 1 : 0, size = old_size ? old_size * 2 : SLOTS_INITIAL;
+    uint32_t *ids;
+    int rc;
+
+    if (ix->ids && ix->used < old_size / 4 * 3)
+        return 0;
+    while (size / 4 * 3 <= s->tables[NODES].count)
+        size *= 2;
+    if ((rc = charge(s, (size - old_size) * sizeof(*ids), err)) != 0)
+        return rc;
+    ids = calloc(size, sizeof(*ids));
+    if (!ids)
+        return err_set(err, ERR_NOMEM, "no memory for an index of %u nodes", size);
+    free(ix->ids);
+    ix->ids = ids;
+    ix->mask = size - 1;
+    ix->used = s->tables[NODES].count - 1;
+    for (uint32_t id = 1; id < s->tables[NODES].count; id++) {
+        struct symbol_node n = symbols_node(s, id);
+
+        place_node(ix, node_hash(s, n.parent, n.location), id);
+    }
+    return 0;
+}
+
 int symbols_intern_node(struct symbols *s, uint32_t parent, uint32_t location, uint32_t *id,
                         struct err *err)
 {
-    struct index *ix = &s->indexes[NODES];
-    uint32_t hash = node_hash(s, parent, location);
-    int rc = index_reserve(s, NODES, err);
+    struct node_index *ix = &s->nodes;
+    uint32_t at;
+    int rc = nodes_reserve(s, err);
 
     if (rc != 0)
         return rc;
-    for (uint32_t at = hash & ix->mask; ix->slots[at].id != 0; at = (at + 1) & ix->mask) {
-        uint32_t found = ix->slots[at].id - 1;
-        struct symbol_node n;
+    for (at = node_hash(s, parent, location) & ix->mask; ix->ids[at] != 0;
+         at = (at + 1) & ix->mask) {
+        struct symbol_node n = symbols_node(s, ix->ids[at]);
 
-        if (ix->slots[at].hash != hash)
-            continue;
-        n = symbols_node(s, found);
         if (n.parent != parent || n.location != location)
             continue;
-        *id = found;
+        *id = ix->ids[at];
         return 0;
     }
-    if ((rc = symbols_add_node(s, parent, location, err)) == 0)
-        remember(s, NODES, hash, id);
-    return rc;
+    if ((rc = symbols_add_node(s, parent, location, err)) != 0)
+        return rc;
+    *id = s->tables[NODES].count - 1;
+    ix->ids[at] = *id;
+    ix->used++;
+    return 0;
 }
 
 static int stacks_reserve(struct symbols *s, struct err *err)
