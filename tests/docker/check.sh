@@ -99,10 +99,10 @@ verdict 'its user is not root' $?
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
-run() { # name user
+run() { # name user volume
     port=$(free_port)
     "$docker" run -d --name "$1" --user "$2" --read-only --cap-drop ALL \
-        --security-opt no-new-privileges -v fkdata:/data -p "127.0.0.1:$port:4040" \
+        --security-opt no-new-privileges -v "$3:/data" -p "127.0.0.1:$port:4040" \
         "$image" >/dev/null
     url=http://127.0.0.1:$port
     for _ in $(seq 100); do
@@ -113,8 +113,11 @@ run() { # name user
     return 1
 }
 find_function() { # name
-    curl -fsS "$url/pyroscope/render?query=process_cpu%3Acpu%3Ananoseconds%3Acpu%3Ananoseconds%7Bservice_name%3D%22imagecheck%22%7D&from=now-1h&until=now%2B1h&format=json" |
-        grep -q "\"$1\""
+    curl -fsS -H 'Content-Type: application/json' \
+        -d "{\"profileTypeID\": \"process_cpu:cpu:nanoseconds:cpu:nanoseconds\",
+             \"labelSelector\": \"{service_name=\\\"imagecheck\\\"}\",
+             \"start\": \"$((now - 3600))000\", \"end\": \"$((now + 3600))000\"}" \
+        "$url/querier.v1.QuerierService/SelectMergeStacktraces" | grep -q "\"$1\""
 }
 stop() { # name
     local began=$SECONDS
@@ -123,11 +126,15 @@ stop() { # name
     [ "$("$docker" inspect -f '{{.State.ExitCode}}' "$1")" -eq 0 ]
 }
 
-run first 10001:0
-verdict 'it serves with a read-only root, no capabilities, as uid 10001' $?
+push() {
+    printf 'main;image_work 7\nmain;image_rest 3\n' | curl -fsS --data-binary @- \
+        "$url/ingest?name=imagecheck.cpu&format=folded&sampleRate=100&from=$((now - 10))&until=$now"
+}
+
 now=$(date +%s)
-printf 'main;image_work 7\nmain;image_rest 3\n' | curl -fsS --data-binary @- \
-    "$url/ingest?name=imagecheck.cpu&format=folded&sampleRate=100&from=$((now - 10))&until=$now"
+run first 10001:0 data1
+verdict 'it serves with a read-only root, no capabilities, as uid 10001' $?
+push
 verdict 'a push through the published port is taken' $?
 find_function image_work
 verdict 'and found again' $?
@@ -145,13 +152,19 @@ verdict 'there is no shell inside' $?
 stop first
 verdict 'SIGTERM ends it with exit code 0' $?
 
-"$docker" rm first >/dev/null
-run second 4711:0
-verdict 'any other uid in group 0 serves the same volume' $?
+run second 10001:0 data1
+verdict 'the next container serves the same volume' $?
 find_function image_work
 verdict 'what was acknowledged before is there' $?
 stop second
 verdict 'SIGTERM ends it with exit code 0 again' $?
+
+run third 4711:0 data2
+verdict 'any other uid in group 0 serves a new volume' $?
+push && find_function image_rest
+verdict 'and takes a push and finds it' $?
+stop third
+verdict 'and ends with exit code 0' $?
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
