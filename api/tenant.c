@@ -27,6 +27,8 @@ static size_t rune_length(struct str s, size_t at)
 
 int tenant_valid(struct str id, struct err *err)
 {
+    if (id.len == 0)
+        return err_set(err, ERR_INVALID, "no org id");
     for (size_t i = 0; i < id.len; i++)
         if (!is_allowed((uint8_t)id.p[i]))
             return err_set(err, ERR_INVALID,

@@ -188,3 +188,12 @@ def peak_rss(server):
 def is_sanitized(server):
     with open(f"/proc/{server.process.pid}/maps", encoding="utf-8") as f:
         return "libasan" in f.read() or "libtsan" in f.read()
+
+
+def test_rpcs_that_are_not_built_say_so_and_unknown_ones_are_not_found(server):
+    for method in ("querier.v1.QuerierService/SelectHeatmap", "settings.v1.SettingsService/Get",
+                   "adhocprofiles.v1.AdHocProfileService/Upload"):
+        expect(server.post("/" + method, b"{}", headers=JSON), 501, "unimplemented",
+               f"^{method} is not built yet$")
+    reply = server.post("/querier.v1.QuerierService/Nope", b"{}", headers=JSON)
+    assert (reply.status, reply.text) == (404, "404 page not found\n")
