@@ -310,6 +310,7 @@ void storage_complete_acks(struct storage *s, const struct err *failed)
         struct ack *a = ready;
         bool lost = a->lsn > durable;
 
+        check(!lost || failed);
         ready = a->next;
         a->done(a->ctx, lost ? failed->code : 0, lost ? failed : NULL);
         free(a);

@@ -143,6 +143,7 @@ static bool choose(struct storage *s, bool force, struct batch *out)
     struct candidate *all;
     uint64_t total = 0;
     uint32_t count;
+    bool found;
 
     memset(out, 0, sizeof(*out));
     mutex_lock(&s->mu);
@@ -155,11 +156,13 @@ static bool choose(struct storage *s, bool force, struct batch *out)
     for (uint32_t i = 0; i < count; i++)
         if (is_due(s, &all[i], total, force) && (!best || better(&all[i], best, total, s)))
             best = &all[i];
-    if (best)
+    found = best != NULL;
+    if (found)
         freeze(s, best, out);
     mutex_unlock(&s->mu);
     free(all);
-    return out->count > 0;
+    check(!found || out->count > 0);
+    return found;
 }
 
 static void release_batch(struct batch *b)
