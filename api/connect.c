@@ -275,8 +275,10 @@ static void compress_answer(struct connect_call *call)
 
     if (!call->wants_gzip || call->out->len < GZIP_ANSWER_MIN)
         return;
-    buf_init(&packed, call->out->len);
-    if (gzip_deflate(buf_str(call->out), GZIP_LEVEL, &packed, NULL) == 0) {
+    /* Room for what the compressor may need; what does not shrink is sent as it is. */
+    buf_init(&packed, call->out->len + call->out->len / 8 + GZIP_ANSWER_MIN);
+    if (gzip_deflate(buf_str(call->out), GZIP_LEVEL, &packed, NULL) == 0 &&
+        packed.len < call->out->len) {
         buf_reset(call->out);
         if (buf_append(call->out, packed.data, packed.len) == 0)
             http_response_header(call->res, "Content-Encoding", "gzip");

@@ -197,3 +197,20 @@ def test_rpcs_that_are_not_built_say_so_and_unknown_ones_are_not_found(server):
                f"^{method} is not built yet$")
     reply = server.post("/querier.v1.QuerierService/Nope", b"{}", headers=JSON)
     assert (reply.status, reply.text) == (404, "404 page not found\n")
+
+
+def test_answers_are_compressed_for_clients_that_ask(server):
+    stacks = {f"main;function_{i:04}_with_a_long_name": (i + 1,) for i in range(200)}
+    assert server.post(PATH, push((LABELS, profile(stacks, now_ns()))), headers=PROTO).status == 200
+    now = int(time.time() * 1000)
+    body = json.dumps({"profileTypeID": "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+                       "labelSelector": "{}", "start": now - 60000, "end": now + 60000}).encode()
+    path = "/querier.v1.QuerierService/SelectMergeStacktraces"
+    plain = server.post(path, body, headers=JSON)
+    packed = server.post(path, body, headers={**JSON, "Accept-Encoding": "gzip"})
+    assert plain.headers["Content-Encoding"] is None
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    sent_packed = server.post(path, gzip.compress(body),
+                              headers={**JSON, "Content-Encoding": "gzip"})
+    assert gzip.decompress(sent_packed.body) == plain.body
