@@ -54,8 +54,12 @@ static int open_file(struct wal *w, uint32_t epoch, uint64_t first_lsn, struct e
     wal_spare_path(number, spare);
     fs_close(w->file);
     w->file = NULL;
-    if ((rc = fs_rename(w->o.fs, spare, path, err)) != 0 ||
-        (rc = fs_sync_dir(w->o.fs, "wal", err)) != 0 ||
+    if ((rc = fs_rename(w->o.fs, spare, path, err)) != 0)
+        return rc;
+    mutex_lock(&w->mu);
+    f->named = true;
+    mutex_unlock(&w->mu);
+    if ((rc = fs_sync_dir(w->o.fs, "wal", err)) != 0 ||
         (rc = fs_open(w->o.fs, path, FS_WRITE, &w->file, err)) != 0 ||
         (rc = write_header(w, epoch, first_lsn, previous, err)) != 0)
         return rc;
@@ -146,7 +150,8 @@ static void redirect(struct wal *w, uint32_t epoch)
             continue;
         }
         *at = f->next;
-        if (w->spare_count < WAL_SPARES_MAX)
+        /* What failed under its final name is swept at the next start. */
+        if (!f->named && w->spare_count < WAL_SPARES_MAX)
             w->spares[w->spare_count++] = (struct wal_spare){f->spare_number, f->size};
         free(f);
     }

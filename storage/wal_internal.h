@@ -35,8 +35,8 @@ struct wal_group {
 struct wal_file {
     struct wal_file *next;
     uint32_t epoch;
-    uint32_t spare_number; /* while it is still called so */
-    bool opened;
+    uint32_t spare_number;   /* while it is still called so */
+    bool named, opened;      /* has its final name; has its header */
     uint64_t size, last_lsn; /* 0: none yet */
 };
 

@@ -3,8 +3,10 @@
  * up to which LSN each does, then the records are read file by file.
  *
  * Within the last file, a record that does not validate is the torn end of a
- * power cut, unless a later record knows its LSN to have been durable. In every
- * other file all LSNs up to the next file's "previous last LSN" must be there.
+ * power cut, unless a later record knows its LSN to have been durable. Before
+ * every other file with a header, all LSNs up to its "previous last LSN" must
+ * have been there. A file that lost its header but not its records is read as
+ * the continuation of the one before.
  */
 #include "storage/wal_internal.h"
 
@@ -27,6 +29,8 @@ enum {
 struct found {
     uint32_t epoch; /* from the name */
     bool counts;    /* has a header, or records of this epoch */
+    bool headless;  /* records only */
+    bool garbage;   /* neither: a header that was being written, or all is lost */
     uint64_t first_lsn, previous_last_lsn;
 };
 
@@ -192,14 +196,11 @@ static void classify(struct replay *r, struct found *f, struct str data)
     for (uint64_t o = WAL_HEADER_BYTES; o + WAL_RECORD_BYTES <= data.len; o += WAL_ALIGN) {
         if (get_le32(data.p + o + 12) != 0 || !wal_record_get(data, o, f->epoch, &first))
             continue;
-        quarantine(r, f->epoch, data, "header damaged, records used");
         f->counts = true;
-        f->first_lsn = first.lsn;
-        f->previous_last_lsn = first.lsn - 1;
+        f->headless = true;
         return;
     }
-    if (!is_zero(str_slice(data, 0, WAL_HEADER_BYTES)))
-        quarantine(r, f->epoch, data, "no header and no record");
+    f->garbage = !is_zero(str_slice(data, 0, WAL_HEADER_BYTES));
 }
 
 static int apply(struct replay *r, const struct wal_record *record, struct err *err)
@@ -246,38 +247,68 @@ static void count_torn(struct replay *r, struct str data, uint64_t offset, uint3
     }
 }
 
-/* Records up to `limit` (the last file: UINT64_MAX). */
-static int replay_file(struct replay *r, const struct found *f, struct str data, uint64_t limit,
-                       uint64_t *file_last, struct err *err)
+/*
+ * At `offset` there is no record `expected`. True: one further on is to be used,
+ * because what is missing was durable; *offset is moved to it.
+ */
+static bool skip_damage(struct replay *r, const struct found *f, struct str data, uint64_t limit,
+                        uint64_t expected, uint64_t *offset, struct wal_record *out)
 {
-    uint64_t offset = WAL_HEADER_BYTES, expected = f->first_lsn;
-    bool last = limit == UINT64_MAX, damaged = false;
+    if (limit == UINT64_MAX && !was_durable(data, *offset, f->epoch, expected)) {
+        count_torn(r, data, *offset, f->epoch, expected);
+        return false;
+    }
+    return find_record(data, *offset, f->epoch, expected, offset, out) && out->lsn <= limit;
+}
+
+/* Records up to `limit` (after the last header: UINT64_MAX). */
+static int replay_file(struct replay *r, const struct found *f, struct str data, uint64_t limit,
+                       uint64_t *file_last, uint64_t *used, struct err *err)
+{
+    uint64_t offset = WAL_HEADER_BYTES;
+    uint64_t expected = f->headless ? r->last_lsn + 1 : f->first_lsn;
+    bool damaged = false;
     struct wal_record record;
     int rc;
 
     while (expected <= limit) {
-        bool good = wal_record_get(data, offset, f->epoch, &record) && record.lsn == expected;
-
-        if (!good) {
-            if (last && !was_durable(data, offset, f->epoch, expected)) {
-                count_torn(r, data, offset, f->epoch, expected);
+        if (!wal_record_get(data, offset, f->epoch, &record) || record.lsn != expected) {
+            if (!skip_damage(r, f, data, limit, expected, &offset, &record))
                 break;
-            }
             if (!damaged)
                 quarantine(r, f->epoch, data, "records damaged");
             damaged = true;
-            if (!find_record(data, offset, f->epoch, expected, &offset, &record))
-                break;
+        } else if (f->headless && !damaged) {
+            quarantine(r, f->epoch, data, "header damaged, records used");
+            damaged = true;
         }
-        if (record.lsn > limit)
-            break;
         if ((rc = apply(r, &record, err)) != 0)
             return rc;
         *file_last = record.lsn;
         expected = record.lsn + 1;
         offset += wal_record_size(record.payload.len);
     }
+    *used = offset;
     return 0;
+}
+
+/* Everything up to where this file took over must have been there. */
+static void check_complete(struct replay *r, uint32_t i)
+{
+    uint32_t before = i;
+    struct str data;
+
+    if (r->found[i].headless || r->last_lsn >= r->found[i].previous_last_lsn)
+        return;
+    while (before > 0 && !r->found[before - 1].counts)
+        before--;
+    if (before == 0)
+        return; /* what came earlier has been released */
+    before--;
+    if (read_file(r, r->found[before].epoch, &data, NULL) == 0) {
+        quarantine(r, r->found[before].epoch, data, "records missing at its end");
+        free_data(data);
+    }
 }
 
 static void keep_file(struct wal *w, uint32_t epoch, uint64_t size, uint64_t last_lsn)
@@ -298,9 +329,58 @@ static void keep_file(struct wal *w, uint32_t epoch, uint64_t size, uint64_t las
 static uint64_t limit_of(const struct replay *r, uint32_t i)
 {
     for (uint32_t next = i + 1; next < r->count; next++)
-        if (r->found[next].counts)
+        if (r->found[next].counts && !r->found[next].headless)
             return r->found[next].previous_last_lsn;
     return UINT64_MAX;
+}
+
+/*
+ * After a kill the last records may be in the page cache alone, and after a
+ * failed sync they may never leave it. From now on they count, so they are
+ * written again, to a new file that takes the name when it is durable. A disk
+ * without room for that must not keep the store from starting: then a sync has
+ * to do.
+ */
+static int write_again(struct wal *w, uint32_t epoch, struct str used, struct err *err)
+{
+    static const char copy[] = "wal/spare-copy";
+    char path[WAL_PATH_MAX];
+    struct fs_file *f;
+    struct err no_room;
+    int rc;
+
+    wal_path(epoch, path);
+    if ((rc = fs_open(w->o.fs, copy, FS_WRITE | FS_CREATE, &f, &no_room)) == 0) {
+        if ((rc = fs_pwrite(f, used.p, used.len, 0, &no_room)) == 0)
+            rc = fs_datasync(f, &no_room);
+        fs_close(f);
+    }
+    if (rc == 0 && (rc = fs_rename(w->o.fs, copy, path, &no_room)) == 0)
+        rc = fs_sync_dir(w->o.fs, "wal", &no_room);
+    if (rc == 0)
+        return 0;
+    log_warn("the end of the log could not be written again", LOG_ERR(&no_room));
+    if ((rc = fs_open(w->o.fs, path, FS_WRITE, &f, err)) != 0)
+        return rc;
+    rc = fs_datasync(f, err);
+    fs_close(f);
+    return rc;
+}
+
+/*
+ * A file that does not count goes. If LSNs are missing it may be where they
+ * were: then a copy is kept.
+ */
+static void drop_file(struct replay *r, const struct found *f, const char *path)
+{
+    struct str data;
+
+    if (f->garbage && r->report->files_quarantined > 0 &&
+        read_file(r, f->epoch, &data, NULL) == 0) {
+        quarantine(r, f->epoch, data, "no header and no record");
+        free_data(data);
+    }
+    (void)fs_unlink(r->w->o.fs, path, NULL);
 }
 
 static int second_pass(struct replay *r, struct err *err)
@@ -309,21 +389,24 @@ static int second_pass(struct replay *r, struct err *err)
 
     for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
         struct found *f = &r->found[i];
-        uint64_t file_last = 0;
+        uint64_t file_last = 0, used = 0;
         char path[WAL_PATH_MAX];
         struct str data;
 
         wal_path(f->epoch, path);
         if (!f->counts) {
-            (void)fs_unlink(r->w->o.fs, path, NULL);
+            drop_file(r, f, path);
             continue;
         }
+        check_complete(r, i);
         if ((rc = read_file(r, f->epoch, &data, err)) != 0)
             return rc;
         r->report->files++;
-        rc = replay_file(r, f, data, limit_of(r, i), &file_last, err);
+        rc = replay_file(r, f, data, limit_of(r, i), &file_last, &used, err);
         if (rc == 0)
             keep_file(r->w, f->epoch, data.len, file_last);
+        if (rc == 0 && limit_of(r, i) == UINT64_MAX)
+            rc = write_again(r->w, f->epoch, str_slice(data, 0, used), err);
         free_data(data);
     }
     return rc;
