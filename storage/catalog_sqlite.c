@@ -45,8 +45,8 @@ static const char *const texts[STATEMENTS] = {
             "VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [SET_STATE] = "UPDATE segment SET state = ?2 WHERE id = ?1",
     [REMOVE] = "DELETE FROM segment WHERE id = ?1",
-    [LOAD] = "SELECT id, tenant, day, level, state, first_ns, last_ns, rows, samples, agg_bytes, "
-             "smp_bytes, services, created_ns, sources FROM segment ORDER BY tenant, day, id",
+    [LOAD] = ("SELECT id, tenant, day, level, state, first_ns, last_ns, rows, samples, agg_bytes, "
+              "smp_bytes, services, created_ns, sources FROM segment ORDER BY tenant, day, id"),
 };
 
 static const char schema[] =
