@@ -265,8 +265,7 @@ static bool skip_damage(struct replay *r, const struct found *f, struct str data
 static int replay_file(struct replay *r, const struct found *f, struct str data, uint64_t limit,
                        uint64_t *file_last, uint64_t *used, struct err *err)
 {
-    uint64_t offset = WAL_HEADER_BYTES;
-    uint64_t expected = f->headless ? r->last_lsn + 1 : f->first_lsn;
+    uint64_t offset = WAL_HEADER_BYTES, expected = f->first_lsn;
     bool damaged = false;
     struct wal_record record;
     int rc;
@@ -278,7 +277,8 @@ static int replay_file(struct replay *r, const struct found *f, struct str data,
             if (!damaged)
                 quarantine(r, f->epoch, data, "records damaged");
             damaged = true;
-        } else if (f->headless && !damaged) {
+        } else if (f->headless && !damaged &&
+                   (limit != UINT64_MAX || was_durable(data, offset, f->epoch, expected))) {
             quarantine(r, f->epoch, data, "header damaged, records used");
             damaged = true;
         }
@@ -334,6 +334,20 @@ static uint64_t limit_of(const struct replay *r, uint32_t i)
     return UINT64_MAX;
 }
 
+/* A torn group can be whole but for its file's header: it counts now, so it gets one. */
+static void put_header(const struct wal *w, const struct found *f, struct str used)
+{
+    struct wal_header h = {.version = WAL_VERSION,
+                           .epoch = f->epoch,
+                           .first_lsn = f->first_lsn,
+                           .previous_last_lsn = f->first_lsn - 1};
+
+    if (used.len < WAL_HEADER_BYTES)
+        return;
+    memcpy(h.instance, w->o.instance, sizeof(h.instance));
+    wal_header_put(&h, (uint8_t *)(uintptr_t)used.p);
+}
+
 /*
  * After a kill the last records may be in the page cache alone, and after a
  * failed sync they may never leave it. From now on they count, so they are
@@ -341,7 +355,7 @@ static uint64_t limit_of(const struct replay *r, uint32_t i)
  * without room for that must not keep the store from starting: then a sync has
  * to do.
  */
-static int write_again(struct wal *w, uint32_t epoch, struct str used, struct err *err)
+static int write_again(struct wal *w, const struct found *from, struct str used, struct err *err)
 {
     static const char copy[] = "wal/spare-copy";
     char path[WAL_PATH_MAX];
@@ -349,7 +363,9 @@ static int write_again(struct wal *w, uint32_t epoch, struct str used, struct er
     struct err no_room;
     int rc;
 
-    wal_path(epoch, path);
+    wal_path(from->epoch, path);
+    if (from->headless)
+        put_header(w, from, used);
     if ((rc = fs_open(w->o.fs, copy, FS_WRITE | FS_CREATE, &f, &no_room)) == 0) {
         if ((rc = fs_pwrite(f, used.p, used.len, 0, &no_room)) == 0)
             rc = fs_datasync(f, &no_room);
@@ -399,6 +415,8 @@ static int second_pass(struct replay *r, struct err *err)
             continue;
         }
         check_complete(r, i);
+        if (f->headless)
+            f->first_lsn = r->last_lsn + 1;
         if ((rc = read_file(r, f->epoch, &data, err)) != 0)
             return rc;
         r->report->files++;
@@ -406,7 +424,7 @@ static int second_pass(struct replay *r, struct err *err)
         if (rc == 0)
             keep_file(r->w, f->epoch, data.len, file_last);
         if (rc == 0 && limit_of(r, i) == UINT64_MAX)
-            rc = write_again(r->w, f->epoch, str_slice(data, 0, used), err);
+            rc = write_again(r->w, f, str_slice(data, 0, used), err);
         free_data(data);
     }
     return rc;
