@@ -44,14 +44,17 @@ int query_select_tree(struct query_request *r, int64_t max_nodes, struct tree_na
 
     if (!names && !(names = tree_names_new(&r->arena)))
         return out_of_memory(r, err);
-    if ((rc = query_tree(r->api->storage, &r->query, names, &whole, err)) != 0 ||
-        (rc = tree_cut_value(whole, max_nodes, &r->arena, &least, err)) != 0)
+    if ((rc = query_tree(r->api->storage, &r->query, names, &whole, err)) != 0)
         return rc;
-    if (least == 0) {
-        *out = whole;
-        return 0;
+    /* Twice, as the reference: where it reads blocks, and where it merges what it read. */
+    for (int i = 0; i < 2; i++) {
+        if ((rc = tree_cut_value(whole, max_nodes, &r->arena, &least, err)) != 0)
+            return rc;
+        if (least != 0 && (rc = tree_truncate(whole, least, &r->arena, &whole, err)) != 0)
+            return rc;
     }
-    return tree_truncate(whole, least, &r->arena, out, err);
+    *out = whole;
+    return 0;
 }
 
 int query_select_series(struct query_request *r, double step_s, struct series_query *sq,

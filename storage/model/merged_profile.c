@@ -80,8 +80,10 @@ static int make_other(struct cut *c, struct err *err)
 
     if (symbols_counts(s).mappings > 0)
         loc.mapping = 0;
-    if ((rc = symbols_intern_string(s, STR("other"), &f.name, err)) != 0 ||
-        (rc = symbols_intern_function(s, f, &line.function, err)) != 0)
+    if ((rc = symbols_intern_string(s, STR("other"), &f.name, err)) != 0)
+        return rc;
+    f.system_name = f.name;
+    if ((rc = symbols_intern_function(s, f, &line.function, err)) != 0)
         return rc;
     return symbols_intern_location(s, &loc, &c->other, err);
 }
