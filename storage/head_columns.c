@@ -7,28 +7,35 @@
 #include "base/err.h"
 #include "base/hash.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     RADIX_BITS = 11,
     RADIX_SIZE = 1 << RADIX_BITS,
+    SMALL_SORT = 48, /* fewer are inserted in place */
+    LINES_SMALL = 8, /* frames of a location; Go inlines rarely deeper */
+    AHEAD = 16,      /* locations whose slots are on their way */
 };
 
 /* A sample by where it belongs: node in the high half, link in the low one. */
 struct key {
     uint64_t place;
-    uint32_t sample;
+    uint32_t value; /* index into every value column */
 };
 
 struct head_columns {
     struct arena memory; /* reset at every build: warm */
     uint64_t seed;
 
-    /* Profile index -> id + 1, 0 = not asked yet; of the profile being built. */
-    uint32_t *strings, *functions, *mappings, *locations;
-    const struct profile *profile;
+    /* Of the profile and dictionary at hand: kept while rows are of the same two. */
     struct arena maps;
+    const struct profile *profile;
+    const struct symbols *symbols;
+    uint32_t *strings, *functions, *mappings; /* index -> id + 1, 0 = not asked yet */
+    uint32_t *locations;                      /* index -> id */
+    struct hash128 *string_hashes, *function_hashes, *mapping_hashes, *location_hashes;
 
     struct sample_columns out;
 };
@@ -53,6 +60,12 @@ void head_columns_free(struct head_columns *c)
     free(c);
 }
 
+void head_columns_begin(struct head_columns *c)
+{
+    c->profile = NULL;
+    c->symbols = NULL;
+}
+
 static void *take(struct arena *a, size_t count, size_t size)
 {
     void *p = arena_alloc_array(a, count ? count : 1, size);
@@ -67,20 +80,6 @@ static uint32_t *new_map(struct head_columns *c, uint32_t count)
 
     memset(map, 0, (count ? count : 1) * sizeof(*map));
     return map;
-}
-
-/*
- * Maps are made afresh for every row: rows of one profile that land in other
- * heads, or later pushes at the same address, must not see old ids.
- */
-static void reset_maps(struct head_columns *c, const struct profile *p)
-{
-    arena_reset(&c->maps);
-    c->profile = p;
-    c->strings = new_map(c, p->string_count);
-    c->functions = new_map(c, p->function_count);
-    c->mappings = new_map(c, p->mapping_count);
-    c->locations = new_map(c, p->location_count);
 }
 
 static int map_string(struct head_columns *c, struct symbols *s, uint32_t index, uint32_t *id,
@@ -133,18 +132,19 @@ static int map_mapping(struct head_columns *c, struct symbols *s, uint32_t index
     return 0;
 }
 
-static int map_location(struct head_columns *c, struct symbols *s, uint32_t index, uint32_t *id,
+/* A location that is not known as a whole: its parts first. */
+static int add_location(struct head_columns *c, struct symbols *s, uint32_t index, uint32_t *id,
                         struct err *err)
 {
     const struct profile_location *from = &c->profile->locations[index];
-    struct profile_line small[8], *lines = small;
+    struct profile_line small[LINES_SMALL], *lines = small;
     struct symbol_location loc = {.mapping = from->mapping,
                                   .line_count = from->line_count,
                                   .address = from->address,
                                   .is_folded = from->is_folded};
     int rc;
 
-    if (from->line_count > sizeof(small) / sizeof(small[0]))
+    if (from->line_count > LINES_SMALL)
         lines = take(&c->maps, from->line_count, sizeof(*lines));
     for (uint32_t i = 0; i < from->line_count; i++) {
         const struct profile_line *line = &c->profile->lines[from->line_first + i];
@@ -158,42 +158,173 @@ static int map_location(struct head_columns *c, struct symbols *s, uint32_t inde
         (rc = map_mapping(c, s, from->mapping, &loc.mapping, err)) != 0)
         return rc;
     if ((rc = symbols_intern_location(s, &loc, id, err)) == 0)
-        c->locations[index] = *id + 1;
+        rc = symbols_note_location(s, c->location_hashes[index], *id, err);
     return rc;
 }
 
-static int map_stack(struct head_columns *c, struct symbols *s, const struct profile_sample *sample,
-                     uint32_t *ids, uint32_t *node, struct err *err)
+static void hash_tables(struct head_columns *c, const struct symbols *s)
 {
-    const uint32_t *stack = c->profile->stacks + sample->stack_first;
+    const struct profile *p = c->profile;
 
-    for (uint32_t i = 0; i < sample->stack_count; i++) {
-        uint32_t known = c->locations[stack[i]];
-        int rc;
+    for (uint32_t i = 0; i < p->string_count; i++)
+        c->string_hashes[i] = symbols_hash(s, p->strings[i].p, p->strings[i].len);
+    for (uint32_t i = 0; i < p->function_count; i++) {
+        const struct profile_function *f = &p->functions[i];
+        const struct {
+            struct hash128 name, system_name, filename;
+            int64_t start_line;
+        } key = {c->string_hashes[f->name], c->string_hashes[f->system_name],
+                 c->string_hashes[f->filename], f->start_line};
 
-        if (known != 0)
-            ids[i] = known - 1;
-        else if ((rc = map_location(c, s, stack[i], &ids[i], err)) != 0)
-            return rc;
+        c->function_hashes[i] = symbols_hash(s, &key, sizeof(key));
     }
-    return symbols_intern_stack(s, ids, sample->stack_count, node, err);
+    for (uint32_t i = 0; i < p->mapping_count; i++) {
+        const struct profile_mapping *m = &p->mappings[i];
+        const struct {
+            struct hash128 filename, build_id;
+            uint64_t start, limit, offset, flags;
+        } key = {c->string_hashes[m->filename],
+                 c->string_hashes[m->build_id],
+                 m->memory_start,
+                 m->memory_limit,
+                 m->file_offset,
+                 (uint64_t)(m->has_functions | m->has_filenames << 1 | m->has_line_numbers << 2 |
+                            m->has_inline_frames << 3)};
+
+        c->mapping_hashes[i] = symbols_hash(s, &key, sizeof(key));
+    }
 }
 
-/* Least significant digit first; digits that are all alike cost one count. */
-static struct key *radix_sort(struct head_columns *c, struct key *keys, uint32_t count)
-{
-    struct key *other = take(&c->memory, count, sizeof(*other));
-    uint32_t starts[RADIX_SIZE];
+struct line_key {
+    struct hash128 function;
+    int64_t line;
+};
 
+struct location_key {
+    struct hash128 mapping;
+    uint64_t address, shape;
+    struct line_key lines[LINES_SMALL]; /* as many as there are */
+};
+
+static struct hash128 hash_location(struct head_columns *c, const struct symbols *s, uint32_t index)
+{
+    const struct profile_location *l = &c->profile->locations[index];
+    size_t size = offsetof(struct location_key, lines) + l->line_count * sizeof(struct line_key);
+    struct location_key small, *key = &small;
+
+    if (l->line_count > LINES_SMALL)
+        key = take(&c->maps, 1, size);
+    key->mapping =
+        l->mapping == PROFILE_NONE ? (struct hash128){0, 0} : c->mapping_hashes[l->mapping];
+    key->address = l->address;
+    key->shape = (uint64_t)l->line_count << 1 | l->is_folded;
+    for (uint32_t i = 0; i < l->line_count; i++) {
+        const struct profile_line *line = &c->profile->lines[l->line_first + i];
+
+        key->lines[i] = (struct line_key){c->function_hashes[line->function], line->line};
+    }
+    return symbols_hash(s, key, size);
+}
+
+static int find_location(struct head_columns *c, struct symbols *s, uint32_t index, struct err *err)
+{
+    uint32_t *id = &c->locations[index];
+
+    if (symbols_find_location(s, c->location_hashes[index], id))
+        return 0;
+    return add_location(c, s, index, id, err);
+}
+
+/* Ids of all locations of a profile: hashes run ahead of the look-ups. */
+static int map_locations(struct head_columns *c, struct symbols *s, const struct profile *p,
+                         struct err *err)
+{
+    uint32_t count = p->location_count, ready = 0;
+
+    arena_reset(&c->maps);
+    c->profile = p;
+    c->symbols = NULL;
+    c->strings = new_map(c, p->string_count);
+    c->functions = new_map(c, p->function_count);
+    c->mappings = new_map(c, p->mapping_count);
+    c->locations = take(&c->maps, count, sizeof(*c->locations));
+    c->string_hashes = take(&c->maps, p->string_count, sizeof(struct hash128));
+    c->function_hashes = take(&c->maps, p->function_count, sizeof(struct hash128));
+    c->mapping_hashes = take(&c->maps, p->mapping_count, sizeof(struct hash128));
+    c->location_hashes = take(&c->maps, count, sizeof(struct hash128));
+    hash_tables(c, s);
+    for (uint32_t i = 0; i < count; i++) {
+        int rc;
+
+        for (; ready < count && ready <= i + AHEAD; ready++) {
+            c->location_hashes[ready] = hash_location(c, s, ready);
+            symbols_prefetch_location(s, c->location_hashes[ready]);
+        }
+        if ((rc = find_location(c, s, i, err)) != 0)
+            return rc;
+    }
+    c->symbols = s;
+    return 0;
+}
+
+/* Nodes of the samples' stacks. */
+static int map_stacks(struct head_columns *c, struct symbols *s,
+                      const struct profile_sample *samples, uint32_t count, uint32_t **nodes,
+                      struct err *err)
+{
+    struct stack_span *spans = take(&c->memory, count, sizeof(*spans));
+    size_t total = 0, at = 0;
+    uint32_t *ids;
+
+    for (uint32_t i = 0; i < count; i++)
+        total += samples[i].stack_count;
+    check(total <= UINT32_MAX);
+    ids = take(&c->memory, total, sizeof(*ids));
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t *stack = c->profile->stacks + samples[i].stack_first;
+
+        spans[i] = (struct stack_span){(uint32_t)at, samples[i].stack_count};
+        for (uint32_t k = 0; k < samples[i].stack_count; k++)
+            ids[at++] = c->locations[stack[k]];
+    }
+    *nodes = take(&c->memory, count, sizeof(**nodes));
+    return symbols_intern_stacks(s, ids, spans, count, *nodes, err);
+}
+
+static struct key *insertion_sort(struct key *keys, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct key k = keys[i];
+        uint32_t at = i;
+
+        for (; at > 0 && keys[at - 1].place > k.place; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = k;
+    }
+    return keys;
+}
+
+/* Least significant digit first; digits that are all alike are passed over. */
+static struct key *sort_keys(struct head_columns *c, struct key *keys, uint32_t count)
+{
+    uint32_t starts[RADIX_SIZE];
+    uint64_t differs = 0;
+    struct key *other;
+
+    if (count <= SMALL_SORT)
+        return insertion_sort(keys, count);
+    other = take(&c->memory, count, sizeof(*other));
+    for (uint32_t i = 1; i < count; i++)
+        differs |= keys[i].place ^ keys[0].place;
     for (uint32_t shift = 0; shift < 64; shift += RADIX_BITS) {
         uint32_t at = 0;
         struct key *swap = keys;
 
+        if ((differs >> shift & (RADIX_SIZE - 1)) == 0)
+            continue;
         memset(starts, 0, sizeof(starts));
         for (uint32_t i = 0; i < count; i++)
             starts[keys[i].place >> shift & (RADIX_SIZE - 1)]++;
-        if (starts[keys[0].place >> shift & (RADIX_SIZE - 1)] == count)
-            continue;
         for (uint32_t d = 0; d < RADIX_SIZE; d++) {
             uint32_t n = starts[d];
 
@@ -215,11 +346,9 @@ static int64_t add_saturating(int64_t a, int64_t b)
     return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-/* Gathers sorted samples into columns; `value` reads type t of sample i. */
-typedef int64_t (*value_fn)(const void *ctx, uint32_t sample, uint32_t type);
-
+/* Sorted samples into columns; type t of a sample is values[t][key.value]. */
 static void gather(struct head_columns *c, const struct key *keys, uint32_t count,
-                   uint32_t type_count, bool links, value_fn value, const void *ctx)
+                   uint32_t type_count, bool links, const int64_t *const *values)
 {
     struct sample_columns *out = &c->out;
     uint32_t n = 0;
@@ -228,29 +357,36 @@ static void gather(struct head_columns *c, const struct key *keys, uint32_t coun
     out->type_count = type_count;
     out->stacks = take(&c->memory, count, sizeof(*out->stacks));
     out->links = links ? take(&c->memory, count, sizeof(*out->links)) : NULL;
-    for (uint32_t t = 0; t < type_count; t++)
-        out->values[t] = take(&c->memory, count, sizeof(*out->values[t]));
     for (uint32_t i = 0; i < count; i++) {
-        bool same = i > 0 && keys[i].place == keys[i - 1].place;
-        uint32_t at = same ? n - 1 : n++;
-
-        out->stacks[at] = (uint32_t)(keys[i].place >> 32);
+        if (i > 0 && keys[i].place == keys[i - 1].place)
+            continue;
+        out->stacks[n] = (uint32_t)(keys[i].place >> 32);
         if (links)
-            out->links[at] = (uint32_t)keys[i].place;
-        for (uint32_t t = 0; t < type_count; t++) {
-            int64_t v = value(ctx, keys[i].sample, t);
-
-            out->values[t][at] = same ? add_saturating(out->values[t][at], v) : v;
-        }
+            out->links[n] = (uint32_t)keys[i].place;
+        n++;
     }
     out->count = n;
+    for (uint32_t t = 0; t < type_count; t++) {
+        int64_t *column = take(&c->memory, count, sizeof(*column));
+
+        out->values[t] = column--;
+        for (uint32_t i = 0; i < count; i++) {
+            int64_t v = values[t][keys[i].value];
+
+            if (i > 0 && keys[i].place == keys[i - 1].place)
+                *column = add_saturating(*column, v);
+            else
+                *++column = v;
+        }
+    }
 }
 
 static bool has_link(const struct profile_link *l)
 {
-    static const uint8_t none[sizeof(l->trace_id)];
+    uint64_t trace[2];
 
-    return l->span_id != 0 || memcmp(l->trace_id, none, sizeof(none)) != 0;
+    memcpy(trace, l->trace_id, sizeof(trace));
+    return (l->span_id | trace[0] | trace[1]) != 0;
 }
 
 static bool link_eq(const struct profile_link *a, const struct profile_link *b)
@@ -258,18 +394,24 @@ static bool link_eq(const struct profile_link *a, const struct profile_link *b)
     return a->span_id == b->span_id && memcmp(a->trace_id, b->trace_id, sizeof(a->trace_id)) == 0;
 }
 
-/* Numbers the distinct links of a row; link_of[i] is an index plus one, or 0. */
+/* Numbers the distinct links of a row; link_of[i] is an index plus one, or 0. NULL: no links. */
 static uint32_t *number_links(struct head_columns *c, const struct profile_sample *samples,
                               uint32_t count, struct profile_link **table, uint32_t *link_count)
 {
-    uint32_t *link_of = take(&c->memory, count, sizeof(*link_of)), *slots, mask = 15;
+    uint32_t *link_of, *slots, mask = 15, first = 0;
 
+    *table = NULL;
+    *link_count = 0;
+    while (first < count && !has_link(&samples[first].link))
+        first++;
+    if (first == count)
+        return NULL;
+    link_of = take(&c->memory, count, sizeof(*link_of));
     while (mask < count * 2)
         mask = mask * 2 + 1;
     slots = take(&c->memory, (size_t)mask + 1, sizeof(*slots));
     memset(slots, 0, ((size_t)mask + 1) * sizeof(*slots));
     *table = take(&c->memory, count, sizeof(**table));
-    *link_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct profile_link *l = &samples[i].link;
         uint32_t at;
@@ -289,58 +431,35 @@ static uint32_t *number_links(struct head_columns *c, const struct profile_sampl
     return link_of;
 }
 
-struct row_values {
-    const int64_t *values;
-    const struct profile_sample *samples;
-};
-
-static int64_t row_value(const void *ctx, uint32_t sample, uint32_t type)
-{
-    const struct row_values *v = ctx;
-
-    return v->values[v->samples[sample].value_first + type];
-}
-
 int head_columns_build(struct head_columns *c, struct symbols *symbols, const struct push_row *row,
                        const struct sample_columns **out, struct err *err)
 {
     const struct profile *p = row->profile;
     const struct profile_sample *samples = p->samples + row->sample_first;
-    struct row_values values = {p->values, samples};
-    uint32_t count = row->sample_count, depth_max = 0, *ids, *link_of, link_count;
+    const int64_t *values[PROFILE_TYPES_MAX];
+    uint32_t count = row->sample_count, *nodes, *link_of, link_count;
     struct profile_link *table;
     struct key *keys;
+    int rc;
 
     check(count > 0);
     arena_reset(&c->memory);
-    reset_maps(c, p);
-    for (uint32_t i = 0; i < count; i++)
-        if (samples[i].stack_count > depth_max)
-            depth_max = samples[i].stack_count;
-    ids = take(&c->memory, depth_max, sizeof(*ids));
-    keys = take(&c->memory, count, sizeof(*keys));
+    if ((c->profile != p || c->symbols != symbols) && (rc = map_locations(c, symbols, p, err)) != 0)
+        return rc;
+    if ((rc = map_stacks(c, symbols, samples, count, &nodes, err)) != 0)
+        return rc;
     link_of = number_links(c, samples, count, &table, &link_count);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t node;
-        int rc = map_stack(c, symbols, &samples[i], ids, &node, err);
-
-        if (rc != 0)
-            return rc;
-        keys[i] = (struct key){(uint64_t)node << 32 | link_of[i], i};
-    }
-    keys = radix_sort(c, keys, count);
-    gather(c, keys, count, p->typeset.count, link_count > 0, row_value, &values);
+    keys = take(&c->memory, count, sizeof(*keys));
+    for (uint32_t i = 0; i < count; i++)
+        keys[i] = (struct key){(uint64_t)nodes[i] << 32 | (link_of ? link_of[i] : 0),
+                               samples[i].value_first};
+    for (uint32_t t = 0; t < p->typeset.count; t++)
+        values[t] = p->values + t;
+    gather(c, sort_keys(c, keys, count), count, p->typeset.count, link_count > 0, values);
     c->out.link_table = table;
     c->out.link_count = link_count;
     *out = &c->out;
     return 0;
-}
-
-static int64_t column_value(const void *ctx, uint32_t sample, uint32_t type)
-{
-    const struct sample_columns *in = ctx;
-
-    return in->values[type][sample];
 }
 
 void head_columns_sort(struct head_columns *c, const struct sample_columns *in,
@@ -352,9 +471,8 @@ void head_columns_sort(struct head_columns *c, const struct sample_columns *in,
     keys = take(&c->memory, in->count, sizeof(*keys));
     for (uint32_t i = 0; i < in->count; i++)
         keys[i] = (struct key){(uint64_t)in->stacks[i] << 32 | (in->links ? in->links[i] : 0), i};
-    if (in->count > 0)
-        keys = radix_sort(c, keys, in->count);
-    gather(c, keys, in->count, in->type_count, in->links != NULL, column_value, in);
+    gather(c, sort_keys(c, keys, in->count), in->count, in->type_count, in->links != NULL,
+           (const int64_t *const *)in->values);
     c->out.link_table = in->link_table;
     c->out.link_count = in->link_count;
     *out = &c->out;

@@ -1,9 +1,9 @@
 /*
  * head_columns - the samples of one pushed row as columns of a head's dictionary.
  *
- * Interns what the row's stacks use (each entry of the profile's tables at most
- * once per push), finds the node of every stack, sorts by (node, link) and adds
- * up what is equal. No allocation per sample: the scratch grows and is kept.
+ * Interns the locations of the row's profile (once for all rows of a profile that
+ * go to one head), finds the node of every stack, sorts by (node, link) and adds up
+ * what is equal. No allocation per sample: the scratch grows and is kept.
  *
  * Internal to head_encode.c and head_replay.c. Threads: one owner.
  */
@@ -21,6 +21,9 @@ struct symbols;
 
 struct head_columns *head_columns_new(void);
 void head_columns_free(struct head_columns *c); /* NULL is fine */
+
+/* Forgets which profile and dictionary the last row was of: before either may be another. */
+void head_columns_begin(struct head_columns *c);
 
 /* With the head's mutex held. *out is valid until the next call. */
 int head_columns_build(struct head_columns *c, struct symbols *symbols, const struct push_row *row,

@@ -15,10 +15,14 @@ enum {
     PAYLOAD_BYTES_MAX = 256 << 20,
 };
 
-/* Ids of one table that this record defines. */
+/*
+ * Ids of one table that this record defines: old ones that this WAL file has not seen, and
+ * all that came into being with this part, [first_new, end).
+ */
 struct id_list {
-    uint32_t *ids;
+    uint32_t *ids; /* the old ones */
     uint32_t count, cap;
+    uint32_t first_new, end;
 };
 
 struct pending_row {
@@ -29,7 +33,7 @@ struct pending_row {
 struct undo {
     struct head *head;
     enum head_table table;
-    uint32_t id;
+    uint32_t first, end; /* ids */
 };
 
 struct encoder {
@@ -76,6 +80,7 @@ void encoder_begin(struct encoder *e, uint32_t epoch, uint32_t parts)
     e->undo_count = 0;
     e->row_count = 0;
     buf_reset(&e->payload);
+    head_columns_begin(e->columns);
     buf_put_varint(&e->payload, parts);
 }
 
@@ -97,9 +102,9 @@ enum {
     WORD_BITS = 64,
 };
 
-/* The bits of a table for this epoch, with room for `id`; a new file starts with none set. */
-static struct head_marks *marks_for(struct encoder *e, struct head *h, enum head_table t,
-                                    uint32_t id)
+/* The bits of a table for this epoch, with room for `count` ids; a new file starts with none. */
+static struct head_marks *marks_for(const struct encoder *e, struct head *h, enum head_table t,
+                                    uint32_t count)
 {
     struct head_marks *m = &h->marks[t];
 
@@ -108,30 +113,54 @@ static struct head_marks *marks_for(struct encoder *e, struct head *h, enum head
             memset(m->bits, 0, m->count / WORD_BITS * sizeof(*m->bits));
         m->epoch = e->epoch;
     }
-    if (id >= m->count) {
+    if (count > m->count) {
         uint32_t words = m->count / WORD_BITS, cap = words;
 
-        m->bits = grown(m->bits, &cap, id / WORD_BITS + 1, sizeof(*m->bits));
+        m->bits = grown(m->bits, &cap, (count - 1) / WORD_BITS + 1, sizeof(*m->bits));
         memset(m->bits + words, 0, (cap - words) * sizeof(*m->bits));
         m->count = cap * WORD_BITS;
     }
     return m;
 }
 
-/* Marks an id as defined in this epoch; true when it was not. */
+/* Sets or clears [first, end). */
+static void set_marks(struct head_marks *m, uint32_t first, uint32_t end, bool on)
+{
+    while (first < end) {
+        uint32_t bit = first % WORD_BITS;
+        uint32_t n = end - first < WORD_BITS - bit ? end - first : WORD_BITS - bit;
+        uint64_t bits = (n == WORD_BITS ? UINT64_MAX : ((uint64_t)1 << n) - 1) << bit;
+
+        if (on)
+            m->bits[first / WORD_BITS] |= bits;
+        else
+            m->bits[first / WORD_BITS] &= ~bits;
+        first += n;
+    }
+}
+
+static void add_undo(struct encoder *e, struct head *h, enum head_table t, uint32_t first,
+                     uint32_t end)
+{
+    e->undo = grown(e->undo, &e->undo_cap, e->undo_count + 1, sizeof(*e->undo));
+    e->undo[e->undo_count++] = (struct undo){h, t, first, end};
+}
+
+/* Marks an old id as defined in this epoch; true when it was not. New ones are marked later. */
 static bool mark(struct encoder *e, struct head *h, enum head_table t, uint32_t id)
 {
-    struct head_marks *m = marks_for(e, h, t, id);
-    uint64_t *word = &m->bits[id / WORD_BITS], bit = (uint64_t)1 << (id % WORD_BITS);
     struct id_list *list = &e->fresh[t];
+    uint64_t *word, bit = (uint64_t)1 << (id % WORD_BITS);
 
+    if (id >= list->first_new)
+        return false;
+    word = &marks_for(e, h, t, list->first_new)->bits[id / WORD_BITS];
     if (*word & bit)
         return false;
     *word |= bit;
     list->ids = grown(list->ids, &list->cap, list->count + 1, sizeof(*list->ids));
     list->ids[list->count++] = id;
-    e->undo = grown(e->undo, &e->undo_cap, e->undo_count + 1, sizeof(*e->undo));
-    e->undo[e->undo_count++] = (struct undo){h, t, id};
+    add_undo(e, h, t, id, id + 1);
     return true;
 }
 
@@ -140,7 +169,7 @@ void encoder_undo(struct encoder *e)
     for (uint32_t i = 0; i < e->undo_count; i++) {
         const struct undo *u = &e->undo[i];
 
-        u->head->marks[u->table].bits[u->id / WORD_BITS] &= ~((uint64_t)1 << (u->id % WORD_BITS));
+        set_marks(&u->head->marks[u->table], u->first, u->end, false);
         u->head->key_epoch = 0;
     }
     e->undo_count = 0;
@@ -153,29 +182,33 @@ static void mark_string(struct encoder *e, struct head *h, uint32_t id)
         (void)mark(e, h, HEAD_STRINGS, id);
 }
 
-static void mark_location(struct encoder *e, struct head *h, uint32_t id)
+/* What an entry refers to must be defined too: refs_*() marks that, mark_*() the entry as well. */
+static void refs_function(struct encoder *e, struct head *h, uint32_t id)
 {
-    struct symbol_location loc;
+    struct profile_function f = symbols_function(h->symbols, id);
 
-    if (!mark(e, h, HEAD_LOCATIONS, id))
-        return;
-    loc = symbols_location(h->symbols, id);
-    if (loc.mapping != PROFILE_NONE && mark(e, h, HEAD_MAPPINGS, loc.mapping)) {
-        struct profile_mapping m = symbols_mapping(h->symbols, loc.mapping);
+    mark_string(e, h, f.name);
+    mark_string(e, h, f.system_name);
+    mark_string(e, h, f.filename);
+}
 
-        mark_string(e, h, m.filename);
-        mark_string(e, h, m.build_id);
-    }
-    for (uint32_t i = 0; i < loc.line_count; i++) {
-        struct profile_function f;
+static void refs_mapping(struct encoder *e, struct head *h, uint32_t id)
+{
+    struct profile_mapping m = symbols_mapping(h->symbols, id);
 
-        if (!mark(e, h, HEAD_FUNCTIONS, loc.lines[i].function))
-            continue;
-        f = symbols_function(h->symbols, loc.lines[i].function);
-        mark_string(e, h, f.name);
-        mark_string(e, h, f.system_name);
-        mark_string(e, h, f.filename);
-    }
+    mark_string(e, h, m.filename);
+    mark_string(e, h, m.build_id);
+}
+
+static void refs_location(struct encoder *e, struct head *h, uint32_t id)
+{
+    struct symbol_location loc = symbols_location(h->symbols, id);
+
+    if (loc.mapping != PROFILE_NONE && mark(e, h, HEAD_MAPPINGS, loc.mapping))
+        refs_mapping(e, h, loc.mapping);
+    for (uint32_t i = 0; i < loc.line_count; i++)
+        if (mark(e, h, HEAD_FUNCTIONS, loc.lines[i].function))
+            refs_function(e, h, loc.lines[i].function);
 }
 
 /* A node and what is above it; stops where this file knows the rest. */
@@ -184,29 +217,85 @@ static void mark_node(struct encoder *e, struct head *h, uint32_t id)
     while (id != SYMBOLS_ROOT && mark(e, h, HEAD_NODES, id)) {
         struct symbol_node n = symbols_node(h->symbols, id);
 
-        mark_location(e, h, n.location);
+        if (mark(e, h, HEAD_LOCATIONS, n.location))
+            refs_location(e, h, n.location);
         id = n.parent;
     }
 }
 
-static void mark_stream(struct encoder *e, struct head *h, uint32_t id)
+static void refs_node(struct encoder *e, struct head *h, uint32_t id)
+{
+    struct symbol_node n = symbols_node(h->symbols, id);
+
+    if (n.parent < e->fresh[HEAD_NODES].first_new)
+        mark_node(e, h, n.parent);
+    if (mark(e, h, HEAD_LOCATIONS, n.location))
+        refs_location(e, h, n.location);
+}
+
+static void refs_stream(struct encoder *e, struct head *h, uint32_t id)
 {
     const struct head_stream *s = stable_array_at(&h->streams, id);
 
-    if (!mark(e, h, HEAD_STREAMS, id))
-        return;
     for (uint32_t i = 0; i < s->count * 2; i++)
         mark_string(e, h, s->ids[i]);
 }
 
-static void mark_typeset(struct encoder *e, struct head *h, uint32_t id)
+static void refs_typeset(struct encoder *e, struct head *h, uint32_t id)
 {
     const struct head_typeset *t = stable_array_at(&h->typesets, id);
 
-    if (!mark(e, h, HEAD_TYPESETS, id))
-        return;
     for (uint32_t i = 0; i < t->set.count * 2 + 2; i++)
         mark_string(e, h, t->ids[i]);
+}
+
+static void list_counts(const struct head *h, uint32_t counts[HEAD_TABLES])
+{
+    struct symbols_counts n = symbols_counts(h->symbols);
+
+    counts[HEAD_STRINGS] = n.strings;
+    counts[HEAD_FUNCTIONS] = n.functions;
+    counts[HEAD_MAPPINGS] = n.mappings;
+    counts[HEAD_LOCATIONS] = n.locations;
+    counts[HEAD_NODES] = n.nodes;
+    counts[HEAD_STREAMS] = h->streams.count;
+    counts[HEAD_TYPESETS] = h->typesets.count;
+}
+
+/* What comes into being from here on is defined by this part. */
+static void begin_part(struct encoder *e, const struct head *h)
+{
+    uint32_t counts[HEAD_TABLES];
+
+    list_counts(h, counts);
+    for (int t = 0; t < HEAD_TABLES; t++) {
+        e->fresh[t].count = 0;
+        e->fresh[t].first_new = counts[t];
+    }
+}
+
+/* Marks what came into being with this part, and the old entries that it refers to. */
+static void mark_new(struct encoder *e, struct head *h)
+{
+    static void (*const refs[HEAD_TABLES])(struct encoder *, struct head *, uint32_t) = {
+        [HEAD_FUNCTIONS] = refs_function, [HEAD_MAPPINGS] = refs_mapping,
+        [HEAD_LOCATIONS] = refs_location, [HEAD_NODES] = refs_node,
+        [HEAD_STREAMS] = refs_stream,     [HEAD_TYPESETS] = refs_typeset,
+    };
+    uint32_t counts[HEAD_TABLES];
+
+    list_counts(h, counts);
+    for (int t = 0; t < HEAD_TABLES; t++) {
+        struct id_list *list = &e->fresh[t];
+
+        list->end = counts[t];
+        if (list->first_new == list->end)
+            continue;
+        set_marks(marks_for(e, h, (enum head_table)t, list->end), list->first_new, list->end, true);
+        add_undo(e, h, (enum head_table)t, list->first_new, list->end);
+        for (uint32_t id = list->first_new; refs[t] && id < list->end; id++)
+            refs[t](e, h, id);
+    }
 }
 
 static int id_cmp(const void *a, const void *b)
@@ -225,13 +314,17 @@ static void put_list(const struct head *h, struct id_list *list, put_fn put, str
 
     if (list->count)
         qsort(list->ids, list->count, sizeof(*list->ids), id_cmp);
-    buf_put_varint(out, list->count);
+    buf_put_varint(out, list->count + (list->end - list->first_new));
     for (uint32_t i = 0; i < list->count; i++) {
         buf_put_varint(out, list->ids[i] - last);
         last = list->ids[i];
         put(h, last, out);
     }
-    list->count = 0;
+    for (uint32_t id = list->first_new; id < list->end; id++) {
+        buf_put_varint(out, id - last);
+        last = id;
+        put(h, id, out);
+    }
 }
 
 static void put_string(const struct head *h, uint32_t id, struct buf *out)
@@ -348,8 +441,10 @@ static int encode_row(struct encoder *e, struct head *h, const struct push_row *
         totals[t] = samples_total(columns->values[t], columns->count);
         r.present |= (uint64_t)(totals[t] > 0) << t;
     }
-    mark_stream(e, h, r.stream);
-    mark_typeset(e, h, r.typeset);
+    if (mark(e, h, HEAD_STREAMS, r.stream))
+        refs_stream(e, h, r.stream);
+    if (mark(e, h, HEAD_TYPESETS, r.typeset))
+        refs_typeset(e, h, r.typeset);
     for (uint32_t i = 0; i < columns->count; i++)
         if (i == 0 || columns->stacks[i] != columns->stacks[i - 1])
             mark_node(e, h, columns->stacks[i]);
@@ -375,6 +470,7 @@ int encoder_add_part(struct encoder *e, struct head *h, const struct push *push,
         e->row_keys = realloc(e->row_keys, e->row_cap * sizeof(*e->row_keys));
         check(e->row_keys);
     }
+    begin_part(e, h);
     for (uint32_t i = 0; i < count; i++) {
         rc = encode_row(e, h, &push->rows[which[i]], &e->rows[first + i], err);
         if (rc != 0)
@@ -390,6 +486,7 @@ int encoder_add_part(struct encoder *e, struct head *h, const struct push *push,
         buf_put_zigzag(&e->payload, h->key.day);
         h->key_epoch = e->epoch;
     }
+    mark_new(e, h);
     put_definitions(e, h);
     buf_put_varint(&e->payload, count);
     for (uint32_t i = first; i < e->row_count; i++)

@@ -63,20 +63,30 @@ bool wal_assign_spare(struct wal *w, uint32_t epoch, uint64_t bytes)
     return false;
 }
 
+/* Spares do not count: there is always one more, for the groups of a file that cannot be synced. */
+static bool is_full(const struct wal *w, uint64_t more)
+{
+    uint64_t used = 0;
+
+    for (const struct wal_file *f = w->files; f; f = f->next)
+        used += f->size;
+    return used > 0 && used + more > w->o.bytes_max;
+}
+
 /* The next file for appends; ERR_BUSY or ERR_NO_SPACE when there is none yet. */
 static int rotate(struct wal *w, uint64_t record_bytes, struct err *err)
 {
     uint64_t bytes = WAL_HEADER_BYTES + record_bytes;
     int64_t now = clock_mono_ns(w->o.clock);
 
+    if (is_full(w, bytes > w->file_bytes ? bytes : w->file_bytes))
+        return err_set(err, ERR_BUSY,
+                       "the log is full (wal.bytes_max %llu): sealing is behind, retry later",
+                       (unsigned long long)w->o.bytes_max);
     if (!wal_assign_spare(w, w->epoch + 1, bytes)) {
         w->want_bytes = bytes;
         w->woken = true;
         cond_signal(&w->more);
-        if (w->total_bytes + bytes > w->o.bytes_max)
-            return err_set(err, ERR_BUSY,
-                           "the log is full (wal.bytes_max %llu): sealing is behind, retry later",
-                           (unsigned long long)w->o.bytes_max);
         return w->no_space
                    ? err_set(err, ERR_NO_SPACE, "no space for another log file of %llu bytes",
                              (unsigned long long)bytes)

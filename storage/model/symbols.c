@@ -1,62 +1,13 @@
 #include "storage/model/symbols.h"
 
-#include "base/arena.h"
+#include "storage/model/symbols_internal.h"
+
 #include "base/check.h"
 #include "base/err.h"
 #include "base/hash.h"
-#include "base/stable_array.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    SLOTS_INITIAL = 64,
-};
-
-/* An index over one table: id + 1 by hash, at most half full. */
-struct slot {
-    uint32_t hash, id; /* id 0: free */
-};
-
-struct index {
-    struct slot *slots;
-    uint32_t mask, used;
-};
-
-/*
- * Nodes outnumber everything else ten to one: their index holds ids alone, and
- * a probe looks at the node.
- */
-struct node_index {
-    uint32_t *ids; /* id, 0: free; the root is no child */
-    uint32_t mask, used;
-};
-
-/* Stacks are found by 96 bits of a seeded 128-bit hash: exact for practical purposes. */
-struct stack_slot {
-    uint64_t lo;
-    uint32_t hi, node; /* node 0: free; the root needs no look-up */
-};
-
-enum table {
-    STRINGS,
-    FUNCTIONS,
-    MAPPINGS,
-    LOCATIONS,
-    NODES,
-    TABLE_COUNT,
-};
-
-struct symbols {
-    size_t bytes, bytes_max;
-    uint64_t seed;
-    struct stable_array tables[TABLE_COUNT];
-    struct index indexes[TABLE_COUNT]; /* empty while only defining; nodes have their own */
-    struct node_index nodes;
-    struct stack_slot *stacks;
-    uint32_t stack_mask, stack_used;
-    struct arena text; /* bytes of strings, lines of locations */
-};
 
 static const uint32_t item_sizes[TABLE_COUNT] = {
     [STRINGS] = sizeof(struct str),
@@ -72,7 +23,7 @@ static int too_large(const struct symbols *s, struct err *err)
 }
 
 /* Takes `size` bytes off what is left. */
-static int charge(struct symbols *s, size_t size, struct err *err)
+int symbols_charge(struct symbols *s, size_t size, struct err *err)
 {
     if (size > s->bytes_max - s->bytes)
         return too_large(s, err);
@@ -101,12 +52,13 @@ void symbols_free(struct symbols *s)
 {
     if (!s)
         return;
-    for (int t = 0; t < TABLE_COUNT; t++) {
+    for (int t = 0; t < TABLE_COUNT; t++)
         stable_array_release(&s->tables[t]);
+    for (int t = 0; t <= LOCATIONS; t++)
         free(s->indexes[t].slots);
-    }
-    free(s->nodes.ids);
-    free(s->stacks);
+    free(s->nodes.slots);
+    free(s->stacks.slots);
+    free(s->contents.slots);
     arena_release(&s->text);
     free(s);
 }
@@ -170,7 +122,8 @@ static int index_reserve(struct symbols *s, enum table t, struct err *err)
 
     if (old.slots && old.used < (old.mask + 1) / 2)
         return 0;
-    if ((rc = charge(s, (size - (old.slots ? old.mask + 1 : 0)) * sizeof(*ix->slots), err)) != 0)
+    if ((rc = symbols_charge(s, (size - (old.slots ? old.mask + 1 : 0)) * sizeof(*ix->slots),
+                             err)) != 0)
         return rc;
     ix->slots = calloc(size, sizeof(*ix->slots));
     if (!ix->slots) {
@@ -189,7 +142,7 @@ static int index_reserve(struct symbols *s, enum table t, struct err *err)
 static int add_item(struct symbols *s, enum table t, void **item, struct err *err)
 {
     size_t more = stable_array_next_bytes(&s->tables[t]);
-    int rc = charge(s, more, err);
+    int rc = symbols_charge(s, more, err);
 
     if (rc != 0)
         return rc;
@@ -424,136 +377,4 @@ int symbols_intern_location(struct symbols *s, const struct symbol_location *l, 
     if ((rc = symbols_add_location(s, l, err)) == 0)
         remember(s, LOCATIONS, hash, id);
     return rc;
-}
-
-static uint32_t node_hash(const struct symbols *s, uint32_t parent, uint32_t location)
-{
-    uint64_t x = ((uint64_t)parent << 32 | location) ^ s->seed;
-
-    x *= 0x9e3779b97f4a7c15u; /* Fibonacci hashing, folded once: ids are ours and dense */
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    return (uint32_t)(x >> 32);
-}
-
-static void place_node(struct node_index *ix, uint32_t hash, uint32_t id)
-{
-    uint32_t at = hash & ix->mask;
-
-    while (ix->ids[at] != 0)
-        at = (at + 1) & ix->mask;
-    ix->ids[at] = id;
-}
-
-static int nodes_reserve(struct symbols *s, struct err *err)
-{
-    struct node_index *ix = &s->nodes;
-    uint32_t old_size = ix->ids ? ix->mask + 1 : 0, size = old_size ? old_size * 2 : SLOTS_INITIAL;
-    uint32_t *ids;
-    int rc;
-
-    if (ix->ids && ix->used < old_size / 4 * 3)
-        return 0;
-    while (size / 4 * 3 <= s->tables[NODES].count)
-        size *= 2;
-    if ((rc = charge(s, (size - old_size) * sizeof(*ids), err)) != 0)
-        return rc;
-    ids = calloc(size, sizeof(*ids));
-    if (!ids)
-        return err_set(err, ERR_NOMEM, "no memory for an index of %u nodes", size);
-    free(ix->ids);
-    ix->ids = ids;
-    ix->mask = size - 1;
-    ix->used = s->tables[NODES].count - 1;
-    for (uint32_t id = 1; id < s->tables[NODES].count; id++) {
-        struct symbol_node n = symbols_node(s, id);
-
-        place_node(ix, node_hash(s, n.parent, n.location), id);
-    }
-    return 0;
-}
-
-int symbols_intern_node(struct symbols *s, uint32_t parent, uint32_t location, uint32_t *id,
-                        struct err *err)
-{
-    struct node_index *ix = &s->nodes;
-    uint32_t at;
-    int rc = nodes_reserve(s, err);
-
-    if (rc != 0)
-        return rc;
-    for (at = node_hash(s, parent, location) & ix->mask; ix->ids[at] != 0;
-         at = (at + 1) & ix->mask) {
-        struct symbol_node n = symbols_node(s, ix->ids[at]);
-
-        if (n.parent != parent || n.location != location)
-            continue;
-        *id = ix->ids[at];
-        return 0;
-    }
-    if ((rc = symbols_add_node(s, parent, location, err)) != 0)
-        return rc;
-    *id = s->tables[NODES].count - 1;
-    ix->ids[at] = *id;
-    ix->used++;
-    return 0;
-}
-
-static int stacks_reserve(struct symbols *s, struct err *err)
-{
-    uint32_t old_size = s->stacks ? s->stack_mask + 1 : 0;
-    uint32_t size = old_size ? old_size * 2 : SLOTS_INITIAL;
-    struct stack_slot *fresh;
-    int rc;
-
-    if (s->stacks && s->stack_used < old_size / 2)
-        return 0;
-    if ((rc = charge(s, (size - old_size) * sizeof(*fresh), err)) != 0)
-        return rc;
-    fresh = calloc(size, sizeof(*fresh));
-    if (!fresh)
-        return err_set(err, ERR_NOMEM, "no memory for an index of %u stacks", size);
-    for (uint32_t i = 0; i < old_size; i++) {
-        uint32_t at = (uint32_t)s->stacks[i].lo & (size - 1);
-
-        if (s->stacks[i].node == 0)
-            continue;
-        while (fresh[at].node != 0)
-            at = (at + 1) & (size - 1);
-        fresh[at] = s->stacks[i];
-    }
-    free(s->stacks);
-    s->stacks = fresh;
-    s->stack_mask = size - 1;
-    return 0;
-}
-
-int symbols_intern_stack(struct symbols *s, const uint32_t *locations, uint32_t count,
-                         uint32_t *node, struct err *err)
-{
-    struct hash128 hash;
-    uint32_t at, id = SYMBOLS_ROOT;
-    int rc;
-
-    if (count == 0) {
-        *node = SYMBOLS_ROOT;
-        return 0;
-    }
-    if ((rc = stacks_reserve(s, err)) != 0)
-        return rc;
-    hash = hash128(s->seed, locations, count * sizeof(*locations));
-    for (at = (uint32_t)hash.lo & s->stack_mask; s->stacks[at].node != 0;
-         at = (at + 1) & s->stack_mask) {
-        if (s->stacks[at].lo != hash.lo || s->stacks[at].hi != (uint32_t)hash.hi)
-            continue;
-        *node = s->stacks[at].node;
-        return 0;
-    }
-    for (uint32_t i = count; i-- > 0;)
-        if ((rc = symbols_intern_node(s, id, locations[i], &id, err)) != 0)
-            return rc;
-    s->stacks[at] = (struct stack_slot){hash.lo, (uint32_t)hash.hi, id};
-    s->stack_used++;
-    *node = id;
-    return 0;
 }

@@ -15,9 +15,10 @@
  * blocks): entries with an id below a count that was published under the
  * owner's lock may be read without it while others are added.
  *
- * Identity is the full tuple, never a hash alone: a location is (mapping,
- * address, folded, lines), a function (name, system name, file, start line).
- * Hashes are seeded per process and never stored.
+ * Identity is the full tuple: a location is (mapping, address, folded, lines), a
+ * function (name, system name, file, start line). Whole stacks and whole locations
+ * are also found by 96 bits of a hash of all there is, which is exact for practical
+ * purposes. Hashes are seeded per dictionary and never stored.
  *
  * Threads: writers are serialised by the owner. Memory: counted, bounded by
  * `bytes_max` (ERR_TOO_LARGE when reached; nothing half-added remains visible).
@@ -25,9 +26,11 @@
 #ifndef STORAGE_MODEL_SYMBOLS_H
 #define STORAGE_MODEL_SYMBOLS_H
 
+#include "base/hash.h"
 #include "base/str.h"
 #include "storage/model/profile.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,9 +80,27 @@ int symbols_intern_location(struct symbols *s, const struct symbol_location *l, 
 /* The child of `parent` at `location`. */
 int symbols_intern_node(struct symbols *s, uint32_t parent, uint32_t location, uint32_t *id,
                         struct err *err);
-/* A whole stack, leaf first; a repeated stack costs one hash look-up, not a walk. */
-int symbols_intern_stack(struct symbols *s, const uint32_t *locations, uint32_t count,
-                         uint32_t *node, struct err *err);
+/* Where a stack is in an array of location ids, leaf first; 0 locations: the root. */
+struct stack_span {
+    uint32_t first, count;
+};
+
+/*
+ * Many stacks, whole: nodes[i] for stacks[i]. A repeated stack costs one look-up by hash,
+ * a new one a walk. On failure some may have been added.
+ */
+int symbols_intern_stacks(struct symbols *s, const uint32_t *locations,
+                          const struct stack_span *stacks, uint32_t count, uint32_t *nodes,
+                          struct err *err);
+
+/*
+ * A way past strings and functions: the caller hashes everything a location consists of,
+ * texts included, with symbols_hash(); what was noted under that hash is found again.
+ */
+struct hash128 symbols_hash(const struct symbols *s, const void *data, size_t size);
+void symbols_prefetch_location(const struct symbols *s, struct hash128 content);
+bool symbols_find_location(const struct symbols *s, struct hash128 content, uint32_t *id);
+int symbols_note_location(struct symbols *s, struct hash128 content, uint32_t id, struct err *err);
 
 /*
  * Defining: appends the next id; references must be below the counts

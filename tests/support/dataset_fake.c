@@ -190,7 +190,9 @@ static void add_columns(struct dataset_fake *f, const struct push_row *row, stru
             n++;
         }
         for (uint32_t t = 0; t < c->type_count; t++)
-            c->values[t][n - 1] += p->values[samples[i].position + t];
+            if (__builtin_add_overflow(c->values[t][n - 1], p->values[samples[i].position + t],
+                                       &c->values[t][n - 1]))
+                c->values[t][n - 1] = INT64_MAX;
     }
     c->count = n;
     if (c->link_count == 0)
