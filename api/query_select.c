@@ -47,10 +47,11 @@ int query_select_tree(struct query_request *r, int64_t max_nodes, struct tree_na
     if ((rc = query_tree(r->api->storage, &r->query, names, &whole, err)) != 0)
         return rc;
     /* Twice, as the reference: where it reads blocks, and where it merges what it read. */
-    for (int i = 0; i < 2; i++) {
+    for (int i = TREE_OTHER_WINS; i <= TREE_OTHER_KEPT; i++) {
         if ((rc = tree_cut_value(whole, max_nodes, &r->arena, &least, err)) != 0)
             return rc;
-        if (least != 0 && (rc = tree_truncate(whole, least, &r->arena, &whole, err)) != 0)
+        if (least != 0 && (rc = tree_truncate(whole, least, (enum tree_other_rule)i, &r->arena,
+                                              &whole, err)) != 0)
             return rc;
     }
     *out = whole;

@@ -73,12 +73,22 @@ static inline bool tree_is_empty(const struct tree *tree)
 int tree_cut_value(const struct tree *tree, int64_t max_nodes, struct arena *scratch, value128 *out,
                    struct err *err);
 
+/* What a cut makes of a real child called `other`. */
+enum tree_other_rule {
+    /*
+     * A child like any; but where it survives, what is cut beside it is gone. So does the
+     * reference where it reads blocks; the only case in which a sum is not kept.
+     */
+    TREE_OTHER_WINS,
+    /* Kept with its subtree, the cut values added: the TREE format's rule (section 6.3). */
+    TREE_OTHER_KEPT,
+};
+
 /*
  * A finished copy in which every node below `cut` is replaced by one child
- * `other` per parent, merged with a real child of that name, which is kept
- * with its subtree: the TREE format's rule (section 6.3).
+ * `other` per parent.
  */
-int tree_truncate(const struct tree *tree, value128 cut, struct arena *arena, struct tree **out,
-                  struct err *err);
+int tree_truncate(const struct tree *tree, value128 cut, enum tree_other_rule rule,
+                  struct arena *arena, struct tree **out, struct err *err);
 
 #endif

@@ -76,28 +76,33 @@ struct pair {
 };
 
 /* Copies the survivors among the children of `p.from` and sums the others up. */
-static int copy_children(const struct tree *tree, value128 cut, uint32_t other, struct tree *copy,
-                         struct pair p, struct pair *queue, uint32_t *queue_count, struct err *err)
+static int copy_children(const struct tree *tree, value128 cut, enum tree_other_rule rule,
+                         uint32_t other, struct tree *copy, struct pair p, struct pair *queue,
+                         uint32_t *queue_count, struct err *err)
 {
     const struct tree_node *nodes = tree_nodes(tree);
     const uint32_t *child = tree_children(tree) + nodes[p.from].child_first;
     value128 cut_sum = 0;
+    bool other_survives = false;
     uint32_t to;
     int rc;
 
     for (uint32_t i = 0; i < nodes[p.from].child_count; i++) {
         const struct tree_node *n = &nodes[child[i]];
 
-        if (n->total < cut && n->name != other) {
+        bool is_other = n->name == other;
+
+        if (n->total < cut && !(is_other && rule == TREE_OTHER_KEPT)) {
             cut_sum += n->total;
             continue;
         }
+        other_survives |= is_other;
         if ((rc = tree_child(copy, p.to, n->name, &to, err)) != 0)
             return rc;
         tree_add(copy, to, n->self);
         queue[(*queue_count)++] = (struct pair){child[i], to};
     }
-    if (cut_sum == 0)
+    if (cut_sum == 0 || (other_survives && rule == TREE_OTHER_WINS))
         return 0;
     if ((rc = tree_child(copy, p.to, other, &to, err)) != 0)
         return rc;
@@ -105,8 +110,8 @@ static int copy_children(const struct tree *tree, value128 cut, uint32_t other, 
     return 0;
 }
 
-int tree_truncate(const struct tree *tree, value128 cut, struct arena *arena, struct tree **out,
-                  struct err *err)
+int tree_truncate(const struct tree *tree, value128 cut, enum tree_other_rule rule,
+                  struct arena *arena, struct tree **out, struct err *err)
 {
     struct tree *copy = tree_new(arena, tree_names_of(tree));
     struct pair *queue = arena_array(arena, struct pair, tree_node_count(tree));
@@ -119,7 +124,7 @@ int tree_truncate(const struct tree *tree, value128 cut, struct arena *arena, st
         return rc;
     queue[queue_count++] = (struct pair){TREE_ROOT, TREE_ROOT};
     for (uint32_t i = 0; i < queue_count; i++) {
-        rc = copy_children(tree, cut, other, copy, queue[i], queue, &queue_count, err);
+        rc = copy_children(tree, cut, rule, other, copy, queue[i], queue, &queue_count, err);
         if (rc != 0)
             return rc;
     }

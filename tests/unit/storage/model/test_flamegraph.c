@@ -201,12 +201,34 @@ static void test_truncating_keeps_other_in_its_sorted_place(void **state)
 
     assert_int_equal(tree_cut_value(t, 3, &f->arena, &cut, NULL), 0);
     assert_int_equal((int)cut, 50);
-    assert_int_equal(tree_truncate(t, cut, &f->arena, &cut_tree, NULL), 0);
+    assert_int_equal(tree_truncate(t, cut, TREE_OTHER_KEPT, &f->arena, &cut_tree, NULL), 0);
     n = tree_nodes(cut_tree);
     assert_int_equal(tree_node_count(cut_tree), 7); /* root, main, work, hash, three others */
     assert_int_equal(n[TREE_ROOT].child_count, 2);
     assert_int_equal((int)n[tree_children(cut_tree)[n[TREE_ROOT].child_first + 1]].total, 5);
     assert_int_equal((int)n[TREE_ROOT].total, 100);
+}
+
+static void test_a_real_other_that_survives_takes_no_cut_values(void **state)
+{
+    struct fixture *f = *state;
+    struct tree *t = tree_new(&f->arena, f->names), *cut_tree = NULL;
+
+    add(t, "main;other;deep", 50);
+    add(t, "main;other", 5);
+    add(t, "main;small", 3);
+    add(t, "other", 7);
+    assert_int_equal(tree_finish(t, NULL), 0);
+    assert_int_equal(tree_truncate(t, 50, TREE_OTHER_WINS, &f->arena, &cut_tree, NULL), 0);
+    assert_int_equal((int)tree_nodes(cut_tree)[TREE_ROOT].total, 62);
+    /* Below the cut it is one of those that make the synthetic one. */
+    assert_int_equal(tree_truncate(t, 58, TREE_OTHER_WINS, &f->arena, &cut_tree, NULL), 0);
+    assert_int_equal((int)tree_nodes(cut_tree)[TREE_ROOT].total, 65);
+    assert_int_equal(tree_node_count(cut_tree), 4); /* root, main, other, main's other */
+    /* Where blocks are merged, nothing is lost. */
+    assert_int_equal(tree_truncate(t, 58, TREE_OTHER_KEPT, &f->arena, &cut_tree, NULL), 0);
+    assert_int_equal((int)tree_nodes(cut_tree)[TREE_ROOT].total, 65);
+    assert_int_equal(tree_node_count(cut_tree), 5);
 }
 
 static void test_equal_totals_at_the_cut_all_survive(void **state)
@@ -221,7 +243,7 @@ static void test_equal_totals_at_the_cut_all_survive(void **state)
     add(t, "d", 1);
     assert_int_equal(tree_finish(t, NULL), 0);
     assert_int_equal(tree_cut_value(t, 2, &f->arena, &cut, NULL), 0);
-    assert_int_equal(tree_truncate(t, cut, &f->arena, &cut_tree, NULL), 0);
+    assert_int_equal(tree_truncate(t, cut, TREE_OTHER_KEPT, &f->arena, &cut_tree, NULL), 0);
     assert_int_equal(tree_node_count(cut_tree), 5); /* root, a, b, c, other */
 }
 
@@ -325,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_a_function_named_total_shares_the_root_s_name),
         cmocka_unit_test(test_a_real_other_is_folded_even_when_nothing_is_cut),
         cmocka_unit_test(test_truncating_keeps_other_in_its_sorted_place),
+        cmocka_unit_test(test_a_real_other_that_survives_takes_no_cut_values),
         cmocka_unit_test(test_equal_totals_at_the_cut_all_survive),
         cmocka_unit_test(test_example_d_counts_both_sides),
         cmocka_unit_test(test_example_e_aligns_nodes_that_one_side_lacks),
