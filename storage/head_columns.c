@@ -17,6 +17,8 @@ enum {
     SMALL_SORT = 48, /* fewer are inserted in place */
     LINES_SMALL = 8, /* frames of a location; Go inlines rarely deeper */
     AHEAD = 16,      /* locations whose slots are on their way */
+    STACKS_AT_ONCE = 256,
+    FRAMES_AT_ONCE = 4096,
 };
 
 /* A sample by where it belongs: node in the high half, link in the low one. */
@@ -267,28 +269,47 @@ static int map_locations(struct head_columns *c, struct symbols *s, const struct
     return 0;
 }
 
+/* Up to STACKS_AT_ONCE samples into `ids`, which stays in the first caches. */
+static uint32_t translate(const struct head_columns *c, const struct profile_sample *samples,
+                          uint32_t count, uint32_t *ids, struct stack_span *spans)
+{
+    uint32_t at = 0, n = 0;
+
+    for (; n < count && n < STACKS_AT_ONCE; n++) {
+        const uint32_t *stack = c->profile->stacks + samples[n].stack_first;
+        uint32_t depth = samples[n].stack_count;
+
+        if (n > 0 && at + depth > FRAMES_AT_ONCE)
+            break;
+        spans[n] = (struct stack_span){at, depth};
+        for (uint32_t k = 0; k < depth; k++)
+            ids[at + k] = c->locations[stack[k]];
+        at += depth;
+    }
+    return n;
+}
+
 /* Nodes of the samples' stacks. */
 static int map_stacks(struct head_columns *c, struct symbols *s,
-                      const struct profile_sample *samples, uint32_t count, uint32_t **nodes,
+                      const struct profile_sample *samples, uint32_t count, uint32_t *nodes,
                       struct err *err)
 {
-    struct stack_span *spans = take(&c->memory, count, sizeof(*spans));
-    size_t total = 0, at = 0;
-    uint32_t *ids;
+    struct stack_span spans[STACKS_AT_ONCE];
+    uint32_t depth_max = FRAMES_AT_ONCE, *ids;
 
     for (uint32_t i = 0; i < count; i++)
-        total += samples[i].stack_count;
-    check(total <= UINT32_MAX);
-    ids = take(&c->memory, total, sizeof(*ids));
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t *stack = c->profile->stacks + samples[i].stack_first;
+        if (samples[i].stack_count > depth_max)
+            depth_max = samples[i].stack_count;
+    ids = take(&c->memory, depth_max, sizeof(*ids));
+    for (uint32_t i = 0; i < count;) {
+        uint32_t n = translate(c, samples + i, count - i, ids, spans);
+        int rc = symbols_intern_stacks(s, ids, spans, n, nodes + i, err);
 
-        spans[i] = (struct stack_span){(uint32_t)at, samples[i].stack_count};
-        for (uint32_t k = 0; k < samples[i].stack_count; k++)
-            ids[at++] = c->locations[stack[k]];
+        if (rc != 0)
+            return rc;
+        i += n;
     }
-    *nodes = take(&c->memory, count, sizeof(**nodes));
-    return symbols_intern_stacks(s, ids, spans, count, *nodes, err);
+    return 0;
 }
 
 static struct key *insertion_sort(struct key *keys, uint32_t count)
@@ -446,7 +467,8 @@ int head_columns_build(struct head_columns *c, struct symbols *symbols, const st
     arena_reset(&c->memory);
     if ((c->profile != p || c->symbols != symbols) && (rc = map_locations(c, symbols, p, err)) != 0)
         return rc;
-    if ((rc = map_stacks(c, symbols, samples, count, &nodes, err)) != 0)
+    nodes = take(&c->memory, count, sizeof(*nodes));
+    if ((rc = map_stacks(c, symbols, samples, count, nodes, err)) != 0)
         return rc;
     link_of = number_links(c, samples, count, &table, &link_count);
     keys = take(&c->memory, count, sizeof(*keys));

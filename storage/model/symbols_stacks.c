@@ -15,6 +15,7 @@
 enum {
     BATCH = 256, /* stacks looked up together: their slots fit the first cache */
     LANES = 12,  /* stacks that walk side by side: as many as a core has line buffers */
+    STRIDE = 16, /* frames from the root, and its multiples, are remembered as stacks, too */
 };
 
 static uint32_t node_hash(const struct symbols *s, uint32_t parent, uint32_t location)
@@ -212,6 +213,39 @@ struct lane {
     uint32_t guess; /* a node that is probably the next one, on its way; 0: its slot is */
 };
 
+/* Where to start: behind the longest remembered part on the root's side. */
+static void lane_start(const struct symbols *s, struct lane *l, uint32_t count)
+{
+    l->node = SYMBOLS_ROOT;
+    l->left = count;
+    for (uint32_t depth = (count - 1) / STRIDE * STRIDE; depth > 0; depth -= STRIDE) {
+        const uint32_t *part = l->locations + (count - depth);
+        const struct content_slot *slot =
+            content_slot(&s->stacks, hash128(s->seed, part, depth * sizeof(*part)));
+
+        if (slot->id == 0)
+            continue;
+        l->node = slot->id - 1;
+        l->left = count - depth;
+        return;
+    }
+}
+
+/* Remembers how far a lane has come. */
+static int lane_remember(struct symbols *s, const struct lane *l, uint32_t count, struct err *err)
+{
+    uint32_t depth = count - l->left;
+    int rc;
+
+    if (depth % STRIDE != 0)
+        return 0;
+    if ((rc = content_reserve(s, &s->stacks, 1, err)) == 0)
+        content_put(&s->stacks,
+                    hash128(s->seed, l->locations + l->left, depth * sizeof(*l->locations)),
+                    l->node);
+    return rc;
+}
+
 /* Asks for the slot of the next node. */
 static void lane_aim(const struct symbols *s, struct lane *l)
 {
@@ -260,9 +294,8 @@ static int walk(struct symbols *s, const uint32_t *locations, const struct stack
             struct lane *l = &lanes[active++];
 
             *l = (struct lane){.locations = locations + stacks[which[next]].first,
-                               .left = stacks[which[next]].count,
-                               .node = SYMBOLS_ROOT,
                                .which = which[next]};
+            lane_start(s, l, stacks[which[next]].count);
             lane_aim(s, l);
         }
         if (active == 0)
@@ -275,7 +308,8 @@ static int walk(struct symbols *s, const uint32_t *locations, const struct stack
                 i++;
                 continue;
             }
-            if ((rc = lane_step(s, l, err)) != 0)
+            if ((rc = lane_step(s, l, err)) != 0 ||
+                (rc = lane_remember(s, l, stacks[l->which].count, err)) != 0)
                 return rc;
             if (l->left > 0) {
                 lane_aim(s, l);
