@@ -269,9 +269,9 @@ static int map_locations(struct head_columns *c, struct symbols *s, const struct
     return 0;
 }
 
-/* Up to STACKS_AT_ONCE samples into `ids`, which stays in the first caches. */
+/* As many samples as fit into `ids`, which stays in the first caches; returns how many. */
 static uint32_t translate(const struct head_columns *c, const struct profile_sample *samples,
-                          uint32_t count, uint32_t *ids, struct stack_span *spans)
+                          uint32_t count, uint32_t *ids, uint32_t room, struct stack_span *spans)
 {
     uint32_t at = 0, n = 0;
 
@@ -279,7 +279,7 @@ static uint32_t translate(const struct head_columns *c, const struct profile_sam
         const uint32_t *stack = c->profile->stacks + samples[n].stack_first;
         uint32_t depth = samples[n].stack_count;
 
-        if (n > 0 && at + depth > FRAMES_AT_ONCE)
+        if (depth > room - at)
             break;
         spans[n] = (struct stack_span){at, depth};
         for (uint32_t k = 0; k < depth; k++)
@@ -295,16 +295,18 @@ static int map_stacks(struct head_columns *c, struct symbols *s,
                       struct err *err)
 {
     struct stack_span spans[STACKS_AT_ONCE];
-    uint32_t depth_max = FRAMES_AT_ONCE, *ids;
+    uint32_t room = FRAMES_AT_ONCE, *ids = take(&c->memory, room, sizeof(*ids));
 
-    for (uint32_t i = 0; i < count; i++)
-        if (samples[i].stack_count > depth_max)
-            depth_max = samples[i].stack_count;
-    ids = take(&c->memory, depth_max, sizeof(*ids));
     for (uint32_t i = 0; i < count;) {
-        uint32_t n = translate(c, samples + i, count - i, ids, spans);
-        int rc = symbols_intern_stacks(s, ids, spans, n, nodes + i, err);
+        uint32_t n;
+        int rc;
 
+        if (samples[i].stack_count > room) {
+            room = samples[i].stack_count;
+            ids = take(&c->memory, room, sizeof(*ids));
+        }
+        n = translate(c, samples + i, count - i, ids, room, spans);
+        rc = symbols_intern_stacks(s, ids, spans, n, nodes + i, err);
         if (rc != 0)
             return rc;
         i += n;
