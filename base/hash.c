@@ -62,3 +62,23 @@ uint64_t checksum64_parts(const void *a, size_t a_size, const void *b, size_t b_
     check(XXH3_64bits_update(&state, b, b_size) == XXH_OK);
     return XXH3_64bits_digest(&state);
 }
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct checksum), "struct checksum is too small");
+
+void checksum_begin(struct checksum *c)
+{
+    XXH3_state_t *state = (XXH3_state_t *)(void *)c->state;
+
+    XXH3_INITSTATE(state);
+    check(XXH3_64bits_reset_withSeed(state, checksum_seed) == XXH_OK);
+}
+
+void checksum_add(struct checksum *c, const void *data, size_t size)
+{
+    check(XXH3_64bits_update((XXH3_state_t *)(void *)c->state, data, size) == XXH_OK);
+}
+
+uint64_t checksum_end(const struct checksum *c)
+{
+    return XXH3_64bits_digest((const XXH3_state_t *)(const void *)c->state);
+}

@@ -235,15 +235,20 @@ int app_healthcheck(const struct config *config)
 
 /* Runs a job on the data directory of a server that is not running. */
 static int run_offline(const struct config *config, const char *name,
-                       int (*job)(struct fs *fs, struct buf *report, struct err *err))
+                       int (*job)(struct fs *fs, const char *catalog, struct buf *report,
+                                  struct err *err))
 {
     struct fs *fs = NULL;
     struct err err = {0};
     struct buf report;
+    char catalog[CATALOG_PATH_MAX];
     buf_init(&report, REPORT_BYTES_MAX);
     int rc = fs_posix_new(config->data, &fs, &err);
+    if (rc == 0 && snprintf(catalog, sizeof(catalog), "%s/catalog.sqlite", config->data) >=
+                       (int)sizeof(catalog))
+        rc = err_set(&err, ERR_INVALID, "data: a path of %zu bytes", strlen(config->data));
     if (rc == 0)
-        rc = job(fs, &report, &err);
+        rc = job(fs, catalog, &report, &err);
     fwrite(report.data, 1, report.len, stdout);
     if (rc != 0)
         fprintf(stderr, "flamekeep: %s: %s\n", name, err.msg);
@@ -252,17 +257,18 @@ static int run_offline(const struct config *config, const char *name,
     return rc == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
-static int rebuild(struct fs *fs, struct buf *report, struct err *err)
+static int verify(struct fs *fs, const char *catalog, struct buf *report, struct err *err)
 {
-    return storage_rebuild_catalog(fs, clock_system(), report, err);
+    (void)catalog;
+    return storage_verify(fs, report, err);
 }
 
 int app_verify(const struct config *config)
 {
-    return run_offline(config, "verify", storage_verify);
+    return run_offline(config, "verify", verify);
 }
 
 int app_rebuild_catalog(const struct config *config)
 {
-    return run_offline(config, "rebuild-catalog", rebuild);
+    return run_offline(config, "rebuild-catalog", storage_rebuild_catalog);
 }

@@ -27,6 +27,7 @@ struct blob_store;
 struct buf;
 struct err;
 struct segment;
+struct segment_cache;
 
 /* 128 bits: unique per instance; the name of both files. */
 struct segment_id {
@@ -65,12 +66,15 @@ int segment_write(struct blob_store *blobs, struct dataset *const *datasets, uin
                   struct segment_meta *meta, struct err *err);
 
 /*
- * Opens by reading and checking the footer and the section table of `.agg`
- * and the presence and length of `.smp`. ERR_CORRUPT: set both aside, go on.
- * On success *out holds one reference.
+ * Opens by reading and checking header, footer, section table and the sections
+ * of the whole file of `.agg`, and header and length of `.smp`. ERR_CORRUPT: set
+ * both aside, go on. On success *out holds one reference; neither file is kept
+ * open. `cache` (NULL: none) keeps decoded parts and must outlive the segment.
  */
-int segment_open(struct blob_store *blobs, struct str tenant, int32_t day, struct segment_id id,
-                 uint8_t level, struct segment **out, struct err *err);
+int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct str tenant,
+                 int32_t day, struct segment_id id, uint8_t level, struct segment **out,
+                 struct err *err);
+/* Threads: any. */
 struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s); /* NULL is fine */
 const struct segment_meta *segment_meta(const struct segment *s);
@@ -80,14 +84,16 @@ uint32_t segment_service_count(const struct segment *s);
 struct str segment_service_name(const struct segment *s, uint32_t i, struct time_span *time);
 
 /*
- * The dataset of service `i`; borrowed from the segment, which the caller must
- * hold. The decoded dictionary is cached by bytes in the cache given at open of
- * the blob store's owner; see segment_cache.h.
+ * The dataset of service `i`; holds a reference on the segment. Index and
+ * dictionary are decoded when first asked for, and shared through the cache.
  */
 int segment_dataset_open(struct segment *s, uint32_t i, struct dataset **out, struct err *err);
 void segment_dataset_close(struct dataset *ds); /* NULL is fine */
 
-/* Reads and checks every byte; appends one line per finding. 0 sound, ERR_CORRUPT otherwise. */
+/*
+ * Reads and checks every byte of both files, also that totals, counts and bounds
+ * agree; appends one line per finding. 0 sound, ERR_CORRUPT otherwise.
+ */
 int segment_verify(struct segment *s, struct buf *report, struct err *err);
 
 #endif

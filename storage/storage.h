@@ -135,8 +135,8 @@ int storage_step_release(struct storage *s, struct err *err);
 
 /* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */
 int storage_verify(struct fs *fs, struct buf *report, struct err *err);
-/* `flamekeep rebuild-catalog`: from the footers, with no server running. */
-int storage_rebuild_catalog(struct fs *fs, const struct clock *clock, struct buf *report,
+/* `flamekeep rebuild-catalog`: from the footers; ERR_BUSY while a server runs. */
+int storage_rebuild_catalog(struct fs *fs, const char *catalog_path, struct buf *report,
                             struct err *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include "storage/head.h"
 #include "storage/head_encode.h"
 #include "storage/segment.h"
+#include "storage/segment_cache.h"
 
 #include "base/fs.h"
 #include "base/thread.h"
@@ -50,6 +51,7 @@ struct storage {
     uint8_t instance[16];
     struct wal *wal;
     struct blob_store *blobs;
+    struct segment_cache *cache;
     struct catalog *catalog; /* used by sealing and opening only */
     struct dedup *dedup;
 

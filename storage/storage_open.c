@@ -243,6 +243,7 @@ static void storage_free(struct storage *s)
     dedup_free(s->dedup);
     if (s->catalog)
         s->catalog->ops->close(s->catalog);
+    segment_cache_free(s->cache);
     if (s->blobs)
         s->blobs->ops->free(s->blobs);
     fs_close(s->lock);
@@ -264,6 +265,7 @@ static struct storage *storage_new(const struct storage_options *o)
     mutex_init(&s->seal_mu, MUTEX_RANK_QUEUE, "sealing");
     cond_init(&s->seal_more);
     s->dedup = dedup_new();
+    s->cache = segment_cache_new(o->cache_bytes_max);
     return s;
 }
 

@@ -261,7 +261,7 @@ static int write_segment(struct storage *s, const struct batch *b, struct segmen
     if (count > 0)
         rc = segment_write(s->blobs, datasets, count, &meta, err);
     if (count > 0 && rc == 0)
-        rc = segment_open(s->blobs, meta.tenant, meta.day, meta.id, meta.level, out, err);
+        rc = segment_open(s->blobs, s->cache, meta.tenant, meta.day, meta.id, meta.level, out, err);
     for (uint32_t i = 0; i < count; i++)
         head_dataset_close(datasets[i]);
     free(datasets);

@@ -3,9 +3,9 @@
  * final name is live, unless a newer segment was made from it. The catalog is
  * compared with that and made again when it differs.
  */
-#if __has_include("storage/segment_writer.h")
-
 #include "storage/storage_internal.h"
+
+#include "storage/segment_format.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -14,12 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum {
-    ID_HEX = 32,
-    DAY_DIGITS = 8,
-};
 
 struct loading {
     struct storage *s;
@@ -34,66 +28,6 @@ void storage_add_segment(struct storage *s, struct segment *seg)
         check(s->segments);
     }
     s->segments[s->segment_count++] = seg;
-}
-
-/* yyyymmdd to days since 1970; false when it is no date. */
-static bool parse_day(struct str text, int32_t *day)
-{
-    uint64_t v;
-    struct tm tm = {0}, back;
-    time_t t;
-
-    if (text.len != DAY_DIGITS || !str_parse_u64(text, 99999999, &v))
-        return false;
-    tm.tm_year = (int)(v / 10000) - 1900;
-    tm.tm_mon = (int)(v / 100 % 100) - 1;
-    tm.tm_mday = (int)(v % 100);
-    t = timegm(&tm);
-    if (!gmtime_r(&t, &back) || back.tm_mday != (int)(v % 100) || t % 86400 != 0)
-        return false;
-    *day = (int32_t)(t / 86400);
-    return true;
-}
-
-static bool parse_hex64(struct str text, uint64_t *out)
-{
-    *out = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const char *at = strchr("0123456789abcdef", text.p[i]);
-
-        if (!at || !text.p[i])
-            return false;
-        *out = *out << 4 | (uint64_t)(at - "0123456789abcdef");
-    }
-    return text.len == ID_HEX / 2;
-}
-
-struct segment_name {
-    struct str tenant;
-    int32_t day;
-    uint8_t level;
-    struct segment_id id;
-};
-
-/* seg/<tenant>/<yyyymmdd>/<level>-<id>.agg */
-static bool parse_name(const char *name, struct segment_name *out)
-{
-    struct str rest = str_from(name), part, file;
-    uint64_t level;
-    size_t dash;
-
-    if (!str_split(&rest, '/', &part) || !str_eq(part, STR("seg")) ||
-        !str_split(&rest, '/', &out->tenant) || !str_split(&rest, '/', &part) ||
-        !parse_day(part, &out->day) || !str_split(&rest, '/', &file) || rest.len != SIZE_MAX ||
-        !str_ends(file, STR(".agg")))
-        return false;
-    dash = str_find_byte(file, '-');
-    if (dash == SIZE_MAX || file.len != dash + 1 + ID_HEX + 4 ||
-        !str_parse_u64(str_slice(file, 0, dash), UINT8_MAX, &level))
-        return false;
-    out->level = (uint8_t)level;
-    return parse_hex64(str_slice(file, dash + 1, dash + 1 + ID_HEX / 2), &out->id.hi) &&
-           parse_hex64(str_slice(file, dash + 1 + ID_HEX / 2, dash + 1 + ID_HEX), &out->id.lo);
 }
 
 /* Both files out of the way; the answer to questions goes on without them, loudly. */
@@ -122,11 +56,11 @@ static int load_one(void *ctx, const char *name, uint64_t size, struct err *err)
     (void)size;
     if (!str_ends(str_from(name), STR(".agg")))
         return 0;
-    if (!parse_name(name, &n)) {
+    if (!segment_path_parse(name, &n)) {
         log_warn("not a segment, left alone", LOG_CSTR("name", name));
         return 0;
     }
-    rc = segment_open(l->s->blobs, n.tenant, n.day, n.id, n.level, &seg, &why);
+    rc = segment_open(l->s->blobs, l->s->cache, n.tenant, n.day, n.id, n.level, &seg, &why);
     if (rc == 0) {
         storage_add_segment(l->s, seg);
         return 0;
@@ -226,5 +160,3 @@ int storage_load_segments(struct storage *s, struct storage_recovery *recovery, 
         settle_catalog(s, recovery);
     return rc;
 }
-
-#endif

@@ -25,39 +25,28 @@ enum {
     LINK_BYTES = 24,
 };
 
-/*
- * A sized column whose bytes are not counted beforehand: they are written behind the longest
- * length there may be, then moved to where they belong. NULL: no memory, `out` says so.
- */
-static uint8_t *begin_column(struct buf *out, size_t values)
+static size_t gaps_size(const uint32_t *ids, uint32_t count)
 {
-    if (buf_reserve(out, (values + 1) * VARINT_BYTES_MAX) != 0)
-        return NULL;
-    return out->data + out->len + VARINT_BYTES_MAX;
-}
+    size_t size = 0;
+    uint32_t last = 0;
 
-static void end_column(struct buf *out, const uint8_t *end)
-{
-    const uint8_t *start = out->data + out->len + VARINT_BYTES_MAX;
-    size_t size = (size_t)(end - start);
-
-    buf_put_varint(out, size);
-    memmove(out->data + out->len, start, size);
-    out->len += size;
+    for (uint32_t i = 0; i < count; i++) {
+        size += varint_size(ids[i] - last);
+        last = ids[i];
+    }
+    return size;
 }
 
 static void put_stacks(const struct sample_columns *c, struct buf *out)
 {
-    uint8_t *p = begin_column(out, c->count);
     uint32_t last = 0;
 
-    for (uint32_t i = 0; p && i < c->count; i++) {
+    buf_put_varint(out, gaps_size(c->stacks, c->count));
+    for (uint32_t i = 0; i < c->count; i++) {
         check(c->stacks[i] >= last);
-        p = put_varint(p, c->stacks[i] - last);
+        buf_put_varint(out, c->stacks[i] - last);
         last = c->stacks[i];
     }
-    if (p)
-        end_column(out, p);
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b)
@@ -71,35 +60,42 @@ static uint64_t gcd(uint64_t a, uint64_t b)
     return a;
 }
 
-/* Most columns have no common divisor, or the sampling period, which most values are. */
-static uint64_t column_scale(const int64_t *values, uint32_t count)
+/* Stops early: most columns have no common divisor, or the sampling period. */
+uint64_t samples_scale(const int64_t *values, uint32_t count)
 {
     uint64_t scale = 0;
 
-    for (uint32_t i = 0; i < count && scale != 1; i++) {
-        uint64_t v = (uint64_t)values[i];
-
-        if (v != 0 && v != scale && (scale == 0 || v % scale != 0))
-            scale = gcd(scale, v);
-    }
+    for (uint32_t i = 0; i < count && scale != 1; i++)
+        if (values[i] != 0 && (scale == 0 || (uint64_t)values[i] % scale != 0))
+            scale = gcd(scale, (uint64_t)values[i]);
     return scale;
 }
 
 static void put_values(const int64_t *values, uint32_t count, struct buf *out)
 {
-    uint64_t scale = column_scale(values, count);
-    uint8_t *p = begin_column(out, scale == 0 ? 1 : (size_t)count + 1);
+    uint64_t scale = samples_scale(values, count);
+    size_t size = varint_size(scale);
 
-    if (!p)
+    if (scale == 0) {
+        buf_put_varint(out, size);
+        buf_put_varint(out, 0);
         return;
-    p = put_varint(p, scale);
-    if (scale == 1)
+    }
+    if (scale == 1) {
         for (uint32_t i = 0; i < count; i++)
-            p = put_varint(p, (uint64_t)values[i]);
-    else if (scale > 1)
+            size += varint_size((uint64_t)values[i]);
+        buf_put_varint(out, size);
+        buf_put_varint(out, 1);
         for (uint32_t i = 0; i < count; i++)
-            p = put_varint(p, (uint64_t)values[i] == scale ? 1 : (uint64_t)values[i] / scale);
-    end_column(out, p);
+            buf_put_varint(out, (uint64_t)values[i]);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        size += varint_size((uint64_t)values[i] / scale);
+    buf_put_varint(out, size);
+    buf_put_varint(out, scale);
+    for (uint32_t i = 0; i < count; i++)
+        buf_put_varint(out, (uint64_t)values[i] / scale);
 }
 
 static void put_links(const struct sample_columns *c, struct buf *out)

@@ -45,6 +45,9 @@ int samples_decode(struct str in, uint32_t count, uint32_t type_count, uint32_t 
                    uint64_t types, struct arena *arena, struct sample_columns *out,
                    struct err *err);
 
+/* The greatest common divisor of a column; 0 when all values are zero. */
+uint64_t samples_scale(const int64_t *values, uint32_t count);
+
 /* Exact sum of a column. */
 value128 samples_total(const int64_t *values, uint32_t count);
 
