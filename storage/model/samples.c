@@ -25,28 +25,39 @@ enum {
     LINK_BYTES = 24,
 };
 
-static size_t gaps_size(const uint32_t *ids, uint32_t count)
+/*
+ * A sized column whose bytes are not counted beforehand: they are written behind the longest
+ * length there may be, then moved to where they belong. NULL: no memory, `out` says so.
+ */
+static uint8_t *begin_column(struct buf *out, size_t values)
 {
-    size_t size = 0;
-    uint32_t last = 0;
+    if (buf_reserve(out, (values + 1) * VARINT_BYTES_MAX) != 0)
+        return NULL;
+    return out->data + out->len + VARINT_BYTES_MAX;
+}
 
-    for (uint32_t i = 0; i < count; i++) {
-        size += varint_size(ids[i] - last);
-        last = ids[i];
-    }
-    return size;
+static void end_column(struct buf *out, const uint8_t *end)
+{
+    const uint8_t *start = out->data + out->len + VARINT_BYTES_MAX;
+    size_t size = (size_t)(end - start);
+
+    buf_put_varint(out, size);
+    memmove(out->data + out->len, start, size);
+    out->len += size;
 }
 
 static void put_stacks(const struct sample_columns *c, struct buf *out)
 {
+    uint8_t *p = begin_column(out, c->count);
     uint32_t last = 0;
 
-    buf_put_varint(out, gaps_size(c->stacks, c->count));
-    for (uint32_t i = 0; i < c->count; i++) {
+    for (uint32_t i = 0; p && i < c->count; i++) {
         check(c->stacks[i] >= last);
-        buf_put_varint(out, c->stacks[i] - last);
+        p = put_varint(p, c->stacks[i] - last);
         last = c->stacks[i];
     }
+    if (p)
+        end_column(out, p);
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b)
@@ -60,42 +71,35 @@ static uint64_t gcd(uint64_t a, uint64_t b)
     return a;
 }
 
-/* Stops early: most columns have no common divisor, or the sampling period. */
+/* Most columns have no common divisor, or the sampling period, which most values are. */
 uint64_t samples_scale(const int64_t *values, uint32_t count)
 {
     uint64_t scale = 0;
 
-    for (uint32_t i = 0; i < count && scale != 1; i++)
-        if (values[i] != 0 && (scale == 0 || (uint64_t)values[i] % scale != 0))
-            scale = gcd(scale, (uint64_t)values[i]);
+    for (uint32_t i = 0; i < count && scale != 1; i++) {
+        uint64_t v = (uint64_t)values[i];
+
+        if (v != 0 && v != scale && (scale == 0 || v % scale != 0))
+            scale = gcd(scale, v);
+    }
     return scale;
 }
 
 static void put_values(const int64_t *values, uint32_t count, struct buf *out)
 {
     uint64_t scale = samples_scale(values, count);
-    size_t size = varint_size(scale);
+    uint8_t *p = begin_column(out, scale == 0 ? 1 : (size_t)count + 1);
 
-    if (scale == 0) {
-        buf_put_varint(out, size);
-        buf_put_varint(out, 0);
+    if (!p)
         return;
-    }
-    if (scale == 1) {
+    p = put_varint(p, scale);
+    if (scale == 1)
         for (uint32_t i = 0; i < count; i++)
-            size += varint_size((uint64_t)values[i]);
-        buf_put_varint(out, size);
-        buf_put_varint(out, 1);
+            p = put_varint(p, (uint64_t)values[i]);
+    else if (scale > 1)
         for (uint32_t i = 0; i < count; i++)
-            buf_put_varint(out, (uint64_t)values[i]);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        size += varint_size((uint64_t)values[i] / scale);
-    buf_put_varint(out, size);
-    buf_put_varint(out, scale);
-    for (uint32_t i = 0; i < count; i++)
-        buf_put_varint(out, (uint64_t)values[i] / scale);
+            p = put_varint(p, (uint64_t)values[i] == scale ? 1 : (uint64_t)values[i] / scale);
+    end_column(out, p);
 }
 
 static void put_links(const struct sample_columns *c, struct buf *out)
