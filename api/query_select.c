@@ -109,8 +109,8 @@ int query_select_diff(const struct select_side sides[2], int64_t max_nodes, stru
     int rc;
 
     if ((rc = query_request_max_nodes(left, true, max_nodes, &max_nodes, err)) != 0 ||
-        (rc = query_request_type(left, sides[0].type, err)) != 0 ||
-        (rc = query_request_type(sides[1].request, sides[1].type, err)) != 0)
+        (sides[0].type && (rc = query_request_type(left, sides[0].type, err)) != 0) ||
+        (sides[1].type && (rc = query_request_type(sides[1].request, sides[1].type, err)) != 0))
         return rc;
     if (!(names = tree_names_new(&left->arena)))
         return out_of_memory(left, err);

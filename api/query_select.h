@@ -31,7 +31,7 @@ int query_select_empty_tree(struct query_request *r, struct tree **out, struct e
 int query_select_series(struct query_request *r, double step_s, struct series_query *sq,
                         struct series **out, uint32_t *count, struct err *err);
 
-/* One side of a diff, unchecked. */
+/* One side of a diff, unchecked; `type` NULL: the request has it already. */
 struct select_side {
     struct query_request *request;
     const char *type, *selector;
