@@ -71,7 +71,7 @@ size_t head_bytes(struct head *h)
     return bytes;
 }
 
-static int full(const struct head *h, struct err *err)
+int head_is_full(const struct head *h, struct err *err)
 {
     return err_set(err, ERR_BUSY, "the head of service '%.128s' holds %zu bytes, retry later",
                    h->key.service.p, arena_limit(&h->memory));
@@ -109,7 +109,7 @@ static int copy_stream(struct head *h, const struct labels *labels, struct head_
     out->pairs = arena_array(&h->memory, struct label, (size_t)labels->count + 1);
     out->ids = arena_array(&h->memory, uint32_t, (size_t)labels->count * 2 + 1);
     if (!out->pairs || !out->ids)
-        return full(h, err);
+        return head_is_full(h, err);
     for (uint32_t i = 0; i < labels->count; i++) {
         uint32_t *id = &out->ids[(size_t)i * 2];
         int rc;
@@ -143,7 +143,7 @@ int head_intern_stream(struct head *h, const struct labels *labels, uint32_t *id
         return rc;
     item = stable_array_add(&h->streams);
     if (!item)
-        return full(h, err);
+        return head_is_full(h, err);
     *item = s;
     *id = h->streams.count - 1;
     place_stream(h, *id);
@@ -187,7 +187,7 @@ int head_intern_typeset(struct head *h, const struct typeset *set, uint32_t *id,
     t.set.types = arena_array(&h->memory, struct profile_value_type, set->count);
     t.ids = arena_array(&h->memory, uint32_t, (size_t)set->count * 2 + 2);
     if (!t.set.types || !t.ids)
-        return full(h, err);
+        return head_is_full(h, err);
     if ((rc = typeset_text(h, set->period_type, &t.ids[0], &t.set.period_type, err)) != 0 ||
         (rc = typeset_text(h, set->period_unit, &t.ids[1], &t.set.period_unit, err)) != 0)
         return rc;
@@ -200,7 +200,7 @@ int head_intern_typeset(struct head *h, const struct typeset *set, uint32_t *id,
     }
     item = stable_array_add(&h->typesets);
     if (!item)
-        return full(h, err);
+        return head_is_full(h, err);
     *item = t;
     *id = h->typesets.count - 1;
     return 0;
@@ -214,7 +214,7 @@ int head_prepare_row(struct head *h, const struct head_row *row, struct head_row
     value128 *totals = arena_memdup(&h->memory, row->totals, t->set.count * sizeof(*row->totals));
 
     if (!samples || !totals)
-        return full(h, err);
+        return head_is_full(h, err);
     *out = *row;
     out->samples.p = samples;
     out->totals = totals;
@@ -228,7 +228,7 @@ int head_publish_row(struct head *h, const struct head_row *row, int64_t mono_ns
     check(!h->frozen && row->lsn >= h->last_lsn);
     item = stable_array_add(&h->rows);
     if (!item)
-        return full(h, err);
+        return head_is_full(h, err);
     *item = *row;
     if (h->first_lsn == 0) {
         h->first_lsn = row->lsn;

@@ -102,6 +102,9 @@ void head_unref(struct head *h); /* NULL is fine */
 
 size_t head_bytes(struct head *h); /* takes the mutex */
 
+/* ERR_BUSY: it holds as much as it may and will be sealed; the client retries. */
+int head_is_full(const struct head *h, struct err *err);
+
 /* With the mutex held: ids of equal entries, or new ones. */
 int head_intern_stream(struct head *h, const struct labels *labels, uint32_t *id, struct err *err);
 int head_intern_typeset(struct head *h, const struct typeset *set, uint32_t *id, struct err *err);

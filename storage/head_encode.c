@@ -435,7 +435,7 @@ static int encode_row(struct encoder *e, struct head *h, const struct push_row *
     if ((rc = head_intern_stream(h, &row->labels, &r.stream, err)) != 0 ||
         (rc = head_intern_typeset(h, &p->typeset, &r.typeset, err)) != 0 ||
         (rc = head_columns_build(e->columns, h->symbols, row, &columns, err)) != 0)
-        return rc;
+        return rc == ERR_TOO_LARGE && h->rows.count > 0 ? head_is_full(h, err) : rc;
     r.sample_count = columns->count;
     for (uint32_t t = 0; t < columns->type_count; t++) {
         totals[t] = samples_total(columns->values[t], columns->count);

@@ -16,13 +16,18 @@
 enum {
     LABELS_MAX = 1024, /* of a stream; far above any limit at the door */
     ROW_BYTES_MAX = 256 << 20,
-    IDS_MAX = 1 << 28, /* of one table; far above what fits into a head */
+    IDS_MAX = 1 << 26, /* of one table; above what fits into a head */
+    PAGE_IDS = 1024,
 };
 
-/* From the record's id to ours + 1; 0 = not defined in this file. */
+/*
+ * From the record's id to ours + 1; 0 = not defined in this file. In pages, because a file
+ * late in a head's life defines few of many ids.
+ */
 struct id_map {
-    uint32_t *to;
-    uint32_t count;
+    uint32_t **pages;
+    uint32_t page_count;
+    uint32_t end; /* above every id put */
 };
 
 /* What one head has been told in the file being read. */
@@ -67,7 +72,9 @@ struct head_replay *head_replay_new(const struct head_replay_hooks *hooks)
 static void clear_maps(struct reader *rd)
 {
     for (int t = 0; t < HEAD_TABLES; t++) {
-        free(rd->maps[t].to);
+        for (uint32_t i = 0; i < rd->maps[t].page_count; i++)
+            free(rd->maps[t].pages[i]);
+        free(rd->maps[t].pages);
         rd->maps[t] = (struct id_map){0};
     }
 }
@@ -118,33 +125,38 @@ static struct reader *get_reader(struct head_replay *r, uint64_t id, uint32_t ep
 
 static bool map_put(struct id_map *m, uint32_t from, uint32_t to)
 {
-    if (from >= m->count) {
-        uint64_t count = ((uint64_t)from + 1) * 2;
-        uint32_t *grown;
+    uint32_t page = from / PAGE_IDS;
 
-        if (from >= IDS_MAX)
-            return false;
-        grown = realloc(m->to, count * sizeof(*grown));
-        if (!grown)
-            return false;
-        memset(grown + m->count, 0, (count - m->count) * sizeof(*grown));
-        m->to = grown;
-        m->count = (uint32_t)count;
+    if (from >= IDS_MAX)
+        return false;
+    if (page >= m->page_count) {
+        uint32_t count = (page + 1) * 2;
+
+        m->pages = realloc(m->pages, count * sizeof(uint32_t *));
+        check(m->pages);
+        memset(m->pages + m->page_count, 0, (count - m->page_count) * sizeof(uint32_t *));
+        m->page_count = count;
     }
-    m->to[from] = to + 1;
+    if (!m->pages[page])
+        m->pages[page] = calloc(PAGE_IDS, sizeof(**m->pages));
+    check(m->pages[page]);
+    m->pages[page][from % PAGE_IDS] = to + 1;
+    if (from >= m->end)
+        m->end = from + 1;
     return true;
 }
 
 static bool map_get(const struct reader *rd, enum head_table t, uint64_t from, uint32_t *to)
 {
     const struct id_map *m = &rd->maps[t];
+    const uint32_t *page = from < m->end ? m->pages[from / PAGE_IDS] : NULL;
 
-    if (from >= m->count || m->to[from] == 0) {
+    if (!page || page[from % PAGE_IDS] == 0) {
         /* The empty string and the root are never defined: everybody has them. */
         *to = 0;
         return from == 0 && (t == HEAD_STRINGS || t == HEAD_NODES);
     }
-    *to = m->to[from] - 1;
+    *to = page[from % PAGE_IDS] - 1;
     return true;
 }
 
@@ -311,7 +323,7 @@ static bool translate_samples(struct head_replay *r, struct reader *rd, struct s
                               struct head_row *row, value128 *totals)
 {
     const struct head_typeset *ts = stable_array_at(&rd->head->typesets, row->typeset);
-    uint32_t nodes = rd->maps[HEAD_NODES].count > 0 ? rd->maps[HEAD_NODES].count : 1;
+    uint32_t nodes = rd->maps[HEAD_NODES].end > 0 ? rd->maps[HEAD_NODES].end : 1;
     const struct sample_columns *sorted;
     struct sample_columns columns;
 
@@ -322,6 +334,8 @@ static bool translate_samples(struct head_replay *r, struct reader *rd, struct s
         if (!map_get(rd, HEAD_NODES, columns.stacks[i], &columns.stacks[i]))
             return false;
     head_columns_sort(r->columns, &columns, &sorted);
+    if (sorted->link_count > sorted->count) /* we write the links that samples have */
+        return false;
     row->sample_count = sorted->count;
     row->present = 0;
     for (uint32_t t = 0; t < sorted->type_count; t++) {

@@ -25,9 +25,10 @@ static int too_large(const struct symbols *s, struct err *err)
 /* Takes `size` bytes off what is left. */
 int symbols_charge(struct symbols *s, size_t size, struct err *err)
 {
-    if (size > s->bytes_max - s->bytes)
+    if (size > s->bytes_max - symbols_bytes(s))
         return too_large(s, err);
     s->bytes += size;
+    s->text.limit = s->bytes_max - s->bytes; /* texts share what is left */
     return 0;
 }
 
