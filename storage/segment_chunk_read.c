@@ -308,10 +308,13 @@ static bool take_plain(const struct decoding *d, struct bytes *b, uint64_t max, 
 
 static bool take_listed(const struct decoding *d, struct bytes *b, uint64_t max, int64_t *values)
 {
+    const uint8_t *listed = d->listed;
+
+    check(listed); /* the codec is refused without flagged ids */
     for (uint32_t i = 0; i < d->shape->sample_count; i++) {
         uint64_t v = 1;
 
-        if (d->listed[i] && (!bytes_varint(b, &v) || v > max))
+        if (listed[i] && (!bytes_varint(b, &v) || v > max))
             return false;
         values[i] = (int64_t)v;
     }

@@ -47,6 +47,7 @@ static void texts_sort(struct texts *t)
 {
     size_t kept = 0;
 
+    check(t->count > 0); /* a typeset has strings, if only empty ones */
     qsort(t->items, t->count, sizeof(*t->items), compare_texts);
     for (size_t i = 0; i < t->count; i++)
         if (i == 0 || !str_eq(t->items[i], t->items[kept - 1]))

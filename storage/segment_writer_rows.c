@@ -41,7 +41,7 @@ static int out_of_memory(struct err *err)
 static int scan(struct writing *s, struct dataset *ds, const uint32_t *entries, uint32_t count,
                 uint64_t types, dataset_visit visit, struct err *err)
 {
-    uint64_t *masks = malloc(count * sizeof(*masks));
+    uint64_t *masks = malloc((count + 1) * sizeof(*masks));
     struct dataset_scan all = {entries, masks, count, {INT64_MIN, INT64_MAX}, true};
     int rc;
 
