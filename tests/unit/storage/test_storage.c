@@ -454,6 +454,147 @@ static void test_tenants_do_not_see_each_other(void **state)
     world_release(&w);
 }
 
+static int seal(struct world *w, bool force)
+{
+    struct err err = {0};
+
+    return storage_step_seal(w->s, force, &err);
+}
+
+static void test_sealing_changes_nothing_that_shows(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w, 12);
+    for (int i = 0; i < 120; i++)
+        push_one(&w);
+    assert_int_equal(seal(&w, true), 1); /* makes them durable first */
+    assert_int_equal(w.acked, 120);
+    assert_int_equal(w.s->segment_count, 1);
+    assert_int_equal(w.s->head_count, 0);
+    assert_shows_expected(&w);
+    world_close(&w);
+    world_open(&w); /* the log still has all of it */
+    assert_int_equal(w.recovery.segments, 1);
+    assert_int_equal(w.recovery.rows_already_sealed, 120);
+    assert_int_equal(w.recovery.rows_replayed, 0);
+    assert_shows_expected(&w);
+    push_one(&w);
+    commit(&w);
+    assert_int_equal(rows_of(&w, STR("svc")), 121);
+    world_close(&w);
+    world_open(&w);
+    assert_int_equal(rows_of(&w, STR("svc")), 121);
+    world_release(&w);
+}
+
+static void test_a_view_outlives_the_sealing_of_what_it_shows(void **state)
+{
+    struct str tenant = STR("anonymous");
+    struct buf before, after;
+    struct storage_view *v;
+    struct dataset **datasets;
+    struct err err = {0};
+    struct world w;
+    uint32_t count;
+
+    (void)state;
+    world_init(&w, 13);
+    buf_init(&before, SIZE_MAX);
+    buf_init(&after, SIZE_MAX);
+    for (int i = 0; i < 30; i++)
+        push_one(&w);
+    commit(&w);
+    assert_int_equal(storage_view_acquire(w.s, &tenant, 1, STR(""), always, &v, &err), 0);
+    datasets = storage_view_datasets(v, &count);
+    assert_int_equal(count, 1);
+    describe(datasets[0], &before);
+    assert_int_equal(seal(&w, true), 1);
+    describe(datasets[0], &after);
+    assert_int_equal(before.len, after.len);
+    assert_memory_equal(before.data, after.data, before.len);
+    storage_view_release(v);
+    assert_shows_expected(&w);
+    buf_release(&before);
+    buf_release(&after);
+    world_release(&w);
+}
+
+static void test_a_failed_seal_serves_from_memory_and_is_tried_again(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w, 14);
+    for (int i = 0; i < 30; i++)
+        push_one(&w);
+    commit(&w);
+    fs_fault_fail_at(w.fs, FS_FAULT_RENAME, NULL, 1, ERR_NO_SPACE, FS_FAULT_ONCE);
+    assert_true(seal(&w, true) < 0);
+    assert_shows_expected(&w);
+    push_one(&w); /* into a head of its own */
+    commit(&w);
+    assert_int_equal(rows_of(&w, STR("svc")), 31);
+    assert_int_equal(seal(&w, false), 0); /* not at once */
+    clock_fake_advance(&w.clock, 60 * NS_PER_S);
+    assert_int_equal(seal(&w, false), 1);
+    assert_int_equal(w.s->segment_count, 1);
+    assert_int_equal(rows_of(&w, STR("svc")), 31);
+    world_close(&w);
+    world_open(&w);
+    assert_int_equal(rows_of(&w, STR("svc")), 31);
+    world_release(&w);
+}
+
+static void test_an_id_of_a_sealed_row_still_counts_once(void **state)
+{
+    struct push_row row;
+    struct world w;
+
+    (void)state;
+    world_init(&w, 15);
+    profile_gen_row(&w.gen, &row);
+    row.id = STR("6f1c6e5e-first");
+    assert_int_equal(push_rows(&w, &row, 1), 0);
+    assert_int_equal(seal(&w, true), 1);
+    world_close(&w);
+    world_open(&w);
+    assert_int_equal(push_rows(&w, &row, 1), 0);
+    commit(&w);
+    assert_int_equal(rows_of(&w, STR("svc")), 1);
+    world_release(&w);
+}
+
+static void test_the_log_forgets_what_segments_hold(void **state)
+{
+    struct storage_stats before, after;
+    struct err err = {0};
+    struct world w;
+
+    (void)state;
+    world_init(&w, 16);
+    for (int i = 0; i < 200; i++) {
+        push_one(&w);
+        if (i % 20 == 0)
+            commit(&w);
+    }
+    assert_int_equal(seal(&w, true), 1);
+    storage_stats(w.s, &before);
+    assert_true(before.wal.files > 3);
+    assert_true(storage_step_release(w.s, &err) >= 0); /* duplicates are looked for in it */
+    storage_stats(w.s, &after);
+    assert_int_equal(after.wal.files, before.wal.files);
+    clock_fake_advance(&w.clock, 2 * DEDUP_WINDOW_NS);
+    assert_true(storage_step_release(w.s, &err) >= 0);
+    storage_stats(w.s, &after);
+    assert_true(after.wal.files < before.wal.files);
+    world_close(&w);
+    world_open(&w);
+    assert_shows_expected(&w);
+    world_release(&w);
+}
+
 struct racer {
     struct world *w;
     struct profile_gen gen;
@@ -536,6 +677,11 @@ int main(void)
         cmocka_unit_test(test_a_second_process_is_refused),
         cmocka_unit_test(test_a_newer_format_is_refused),
         cmocka_unit_test(test_tenants_do_not_see_each_other),
+        cmocka_unit_test(test_sealing_changes_nothing_that_shows),
+        cmocka_unit_test(test_a_view_outlives_the_sealing_of_what_it_shows),
+        cmocka_unit_test(test_a_failed_seal_serves_from_memory_and_is_tried_again),
+        cmocka_unit_test(test_an_id_of_a_sealed_row_still_counts_once),
+        cmocka_unit_test(test_the_log_forgets_what_segments_hold),
         cmocka_unit_test(test_pushes_and_sealing_race_without_losing_a_row),
     };
 
