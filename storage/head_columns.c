@@ -259,14 +259,32 @@ static int map_locations(struct head_columns *c, struct symbols *s, const struct
         int rc;
 
         for (; ready < count && ready <= i + AHEAD; ready++) {
-            c->location_hashes[ready] = hash_location(c, s, ready);
-            symbols_prefetch_location(s, c->location_hashes[ready]);
+            struct hash128 h = hash_location(c, s, ready);
+
+            symbols_prefetch_location(s, h);
+            c->location_hashes[ready] = h;
         }
         if ((rc = find_location(c, s, i, err)) != 0)
             return rc;
     }
     c->symbols = s;
     return 0;
+}
+
+/* out[i] = map[at[i]]; the loop over all frames of a profile. */
+static void gather_ids(const uint32_t *map, const uint32_t *at, uint32_t count,
+                       uint32_t *restrict out)
+{
+    uint32_t i = 0;
+
+    for (; i + 4 <= count; i += 4) {
+        out[i] = map[at[i]];
+        out[i + 1] = map[at[i + 1]];
+        out[i + 2] = map[at[i + 2]];
+        out[i + 3] = map[at[i + 3]];
+    }
+    for (; i < count; i++)
+        out[i] = map[at[i]];
 }
 
 /* As many samples as fit into `ids`, which stays in the first caches; returns how many. */
@@ -282,8 +300,7 @@ static uint32_t translate(const struct head_columns *c, const struct profile_sam
         if (depth > room - at)
             break;
         spans[n] = (struct stack_span){at, depth};
-        for (uint32_t k = 0; k < depth; k++)
-            ids[at + k] = c->locations[stack[k]];
+        gather_ids(c->locations, stack, depth, ids + at);
         at += depth;
     }
     return n;
