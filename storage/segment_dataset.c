@@ -15,9 +15,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* An index takes at most this; labels and directories of a day are some megabytes. */
-#define INDEX_BYTES_MAX ((size_t)1 << 30)
-
 struct cached_index {
     struct segment_cached cached;
     struct segment_index ix;
@@ -71,7 +68,7 @@ static int need_index(struct segment_dataset *d, struct err *err)
         return 0;
     c = calloc(1, sizeof(*c));
     check(c);
-    arena_init(&c->memory, INDEX_BYTES_MAX);
+    arena_init(&c->memory, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_index_load(d->segment, d->service, &c->memory, &c->ix, err);
     if (rc != 0) {
         free_index(&c->cached);

@@ -16,9 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One service's decoded parts; a head is bounded lower, so this is for damaged files only. */
-#define SERVICE_BYTES_MAX ((size_t)1 << 30)
-
 static int out_of_memory(const struct arena *arena, const char *path, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE, "'%s': reading it needs more than %zu bytes of memory", path,
@@ -173,7 +170,7 @@ int segment_section_unpack(struct segment_reading *agg, const struct segment_sec
     int rc;
 
     /* Before any memory: columns are at most some hundred times smaller when packed. */
-    if (s->compression == SEGMENT_PLAIN ? s->raw != s->stored : s->raw > SERVICE_BYTES_MAX)
+    if (s->compression == SEGMENT_PLAIN ? s->raw != s->stored : s->raw > SEGMENT_SERVICE_BYTES_MAX)
         return err_set(err, ERR_CORRUPT,
                        "'%s': section %s of service %u says %" PRIu64 " bytes out of %" PRIu64,
                        agg->path, segment_kind_name(s->kind, name), s->service, s->raw, s->stored);
@@ -339,7 +336,7 @@ static int load(struct segment *s, struct err *err)
     struct arena scratch;
     int rc;
 
-    arena_init(&scratch, SERVICE_BYTES_MAX);
+    arena_init(&scratch, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_reading_open(s, SEGMENT_FILE_AGG, &agg, err);
     if (rc == 0 && (rc = read_footer(s, &agg, err)) == 0 &&
         (rc = read_file_sections(s, &agg, &scratch, pack, err)) == 0)
@@ -359,7 +356,7 @@ int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct s
 
     check(s);
     atomic_init(&s->refs, 1);
-    arena_init(&s->memory, SERVICE_BYTES_MAX);
+    arena_init(&s->memory, SEGMENT_SERVICE_BYTES_MAX);
     s->blobs = blobs;
     s->cache = cache;
     s->meta.id = id;
@@ -424,7 +421,7 @@ static int loading_begin(const struct segment *s, uint32_t service, struct loadi
     memset(l, 0, sizeof(*l));
     l->service = service;
     l->pack = segment_pack_new();
-    arena_init(&l->scratch, SERVICE_BYTES_MAX);
+    arena_init(&l->scratch, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_reading_open(s, SEGMENT_FILE_AGG, &l->agg, err);
     return rc != 0 ? rc : segment_sections(&l->agg, &l->scratch, &l->sections, err);
 }
@@ -527,7 +524,7 @@ int segment_symbols_load(const struct segment *s, uint32_t service, struct symbo
     int rc = loading_begin(s, service, &l, err);
 
     if (rc == 0) {
-        symbols = symbols_new(SERVICE_BYTES_MAX);
+        symbols = symbols_new(SEGMENT_SERVICE_BYTES_MAX);
         rc = blame(&l, load_symbols(&l, symbols, err), err);
         if (rc == 0)
             *out = symbols;

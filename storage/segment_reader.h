@@ -26,6 +26,16 @@ struct segment_index;
 struct segment_pack;
 struct symbols;
 
+/*
+ * What one service may take while it is read. Heads are bounded lower, so this is for damaged
+ * files, which could claim anything; it comes before every allocation from sizes on disk.
+ */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#define SEGMENT_SERVICE_BYTES_MAX ((size_t)32 << 20)
+#else
+#define SEGMENT_SERVICE_BYTES_MAX ((size_t)1 << 30)
+#endif
+
 struct segment_service {
     struct str name;
     struct time_span time;

@@ -48,7 +48,7 @@ static int check_sections(struct verifying *v, struct err *err)
     struct str stored;
     int rc;
 
-    arena_init(&arena, SIZE_MAX);
+    arena_init(&arena, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_reading_open(v->segment, SEGMENT_FILE_AGG, &agg, err);
     if (rc == 0)
         rc = segment_sections(&agg, &arena, &sections, err);
@@ -148,7 +148,7 @@ static int check_service(struct verifying *v, uint32_t service, uint64_t *at, st
     struct arena arena;
     int rc;
 
-    arena_init(&arena, SIZE_MAX);
+    arena_init(&arena, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_index_load(v->segment, service, &arena, &ix, err);
     if (rc == 0 && ix.smp_first != *at)
         rc = err_set(err, ERR_CORRUPT,
