@@ -117,7 +117,7 @@ int symbols_intern_node(struct symbols *s, uint32_t parent, uint32_t location, u
     return 0;
 }
 
-/* Room for `more` entries; at most half full. */
+/* Room for `more` entries; at most three quarters full. */
 static int content_reserve(struct symbols *s, struct content_index *ix, uint32_t more,
                            struct err *err)
 {
@@ -126,7 +126,7 @@ static int content_reserve(struct symbols *s, struct content_index *ix, uint32_t
     struct content_slot *fresh;
     int rc;
 
-    while (size / 2 < ix->used + more)
+    while (size / 4 * 3 < ix->used + more)
         size *= 2;
     if (size == old_size)
         return 0;
