@@ -121,8 +121,10 @@ struct dataset *head_dataset_open(struct head *h, uint64_t durable_lsn)
     rows = durable_rows(h, durable_lsn);
     if (rows > 0) {
         if (!h->index || h->index->row_count != rows) {
-            head_index_unref(h->index);
-            h->index = head_index_build(h, rows);
+            struct head_index *old = h->index;
+
+            h->index = head_index_build(h, rows, old);
+            head_index_unref(old);
         }
         d = calloc(1, sizeof(*d));
         check(d);

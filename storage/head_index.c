@@ -107,7 +107,25 @@ static void build_labels(struct head_index *ix, const struct head *h)
     ix->index.typeset_count = h->typesets.count;
 }
 
-struct head_index *head_index_build(struct head *h, uint32_t row_count)
+/* The rows that `old` has are in order; the new ones, few, are sorted and merged in. */
+static void order_rows(struct head_index *ix, struct head *h, const struct head_index *old)
+{
+    uint32_t known = old && old->row_count < ix->row_count ? old->row_count : 0;
+    uint32_t count = ix->row_count - known, *fresh = take(ix, count, sizeof(*fresh));
+    uint32_t a = 0, b = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        fresh[i] = known + i;
+    qsort_r(fresh, count, sizeof(*fresh), order, h);
+    for (uint32_t i = 0; i < ix->row_count; i++) {
+        bool take_old = b == count || (a < known && order(&old->rows[a], &fresh[b], h) < 0);
+
+        ix->rows[i] = take_old ? old->rows[a++] : fresh[b++];
+    }
+}
+
+struct head_index *head_index_build(struct head *h, uint32_t row_count,
+                                    const struct head_index *old)
 {
     struct head_index *ix = calloc(1, sizeof(*ix));
 
@@ -116,9 +134,7 @@ struct head_index *head_index_build(struct head *h, uint32_t row_count)
     ix->row_count = row_count;
     arena_init(&ix->memory, SIZE_MAX);
     ix->rows = take(ix, row_count, sizeof(*ix->rows));
-    for (uint32_t i = 0; i < row_count; i++)
-        ix->rows[i] = i;
-    qsort_r(ix->rows, row_count, sizeof(*ix->rows), order, h);
+    order_rows(ix, h, old);
     build_entries(ix, h);
     build_labels(ix, h);
     return ix;

@@ -28,8 +28,9 @@ struct head_index {
     struct time_span time;
 };
 
-/* With head.mu held. */
-struct head_index *head_index_build(struct head *h, uint32_t row_count);
+/* With head.mu held. `old`: one of fewer rows saves sorting those again; NULL is fine. */
+struct head_index *head_index_build(struct head *h, uint32_t row_count,
+                                    const struct head_index *old);
 struct head_index *head_index_ref(struct head_index *ix);
 void head_index_unref(struct head_index *ix); /* NULL is fine */
 

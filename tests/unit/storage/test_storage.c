@@ -120,11 +120,18 @@ static void push_one(struct world *w)
     dataset_fake_add(w->expected, &row, wal_last_lsn(w->s->wal), 0);
 }
 
-static void describe(struct dataset *ds, struct buf *out)
+static int seal(struct world *w, bool force)
 {
     struct err err = {0};
 
-    assert_int_equal(dataset_describe(ds, always, UINT64_MAX, true, out, &err), 0);
+    return storage_step_seal(w->s, force, &err);
+}
+
+static void describe(struct dataset *ds, struct time_span time, struct buf *out)
+{
+    struct err err = {0};
+
+    assert_int_equal(dataset_describe(ds, time, UINT64_MAX, true, out, &err), 0);
 }
 
 /* Rows in view of a service. */
@@ -150,8 +157,8 @@ static uint64_t rows_of(struct world *w, struct str service)
     return rows;
 }
 
-/* All of "svc" lies in one head: what it shows is what was pushed. */
-static void assert_shows_expected(struct world *w)
+/* All of "svc" lies in one head or segment: what it shows of `time` is what was pushed. */
+static void assert_shows(struct world *w, struct time_span time)
 {
     struct str tenant = STR("anonymous");
     struct storage_view *v;
@@ -162,16 +169,21 @@ static void assert_shows_expected(struct world *w)
 
     buf_init(&want, SIZE_MAX);
     buf_init(&got, SIZE_MAX);
-    describe(dataset_fake_dataset(w->expected), &want);
+    describe(dataset_fake_dataset(w->expected), time, &want);
     assert_int_equal(storage_view_acquire(w->s, &tenant, 1, STR("svc"), always, &v, &err), 0);
     datasets = storage_view_datasets(v, &count);
     assert_int_equal(count, 1);
-    describe(datasets[0], &got);
+    describe(datasets[0], time, &got);
     storage_view_release(v);
     assert_int_equal(want.len, got.len);
     assert_memory_equal(want.data, got.data, want.len);
     buf_release(&want);
     buf_release(&got);
+}
+
+static void assert_shows_expected(struct world *w)
+{
+    assert_shows(w, always);
 }
 
 static void test_nothing_shows_before_it_is_durable(void **state)
@@ -238,17 +250,38 @@ static void test_a_view_does_not_change(void **state)
     assert_int_equal(storage_view_acquire(w.s, &tenant, 1, STR(""), always, &v, &err), 0);
     datasets = storage_view_datasets(v, &count);
     assert_int_equal(count, 1);
-    describe(datasets[0], &before);
+    describe(datasets[0], always, &before);
     for (int i = 0; i < 200; i++)
         push_one(&w);
     commit(&w);
-    describe(datasets[0], &after);
+    describe(datasets[0], always, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
     storage_view_release(v);
     assert_shows_expected(&w);
     buf_release(&before);
     buf_release(&after);
+    world_release(&w);
+}
+
+static void test_a_window_of_time_shows_its_rows_however_they_came(void **state)
+{
+    const int64_t step = NS_PER_DAY / 5;
+    struct world w;
+
+    (void)state;
+    world_init(&w, 17);
+    for (int i = 0; i < 60; i++) {
+        push_one(&w);
+        commit(&w);
+        assert_int_equal(rows_of(&w, STR("svc")), i + 1); /* looked at one by one */
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int64_t t = DAY_NS; t < DAY_NS + NS_PER_DAY; t += step)
+            assert_shows(&w, (struct time_span){t, t + step - 1});
+        if (round == 0)
+            assert_int_equal(seal(&w, true), 1);
+    }
     world_release(&w);
 }
 
@@ -454,13 +487,6 @@ static void test_tenants_do_not_see_each_other(void **state)
     world_release(&w);
 }
 
-static int seal(struct world *w, bool force)
-{
-    struct err err = {0};
-
-    return storage_step_seal(w->s, force, &err);
-}
-
 static void test_sealing_changes_nothing_that_shows(void **state)
 {
     struct world w;
@@ -509,9 +535,9 @@ static void test_a_view_outlives_the_sealing_of_what_it_shows(void **state)
     assert_int_equal(storage_view_acquire(w.s, &tenant, 1, STR(""), always, &v, &err), 0);
     datasets = storage_view_datasets(v, &count);
     assert_int_equal(count, 1);
-    describe(datasets[0], &before);
+    describe(datasets[0], always, &before);
     assert_int_equal(seal(&w, true), 1);
-    describe(datasets[0], &after);
+    describe(datasets[0], always, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
     storage_view_release(v);
@@ -670,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_nothing_shows_before_it_is_durable),
         cmocka_unit_test(test_reopened_without_sealing_it_shows_the_same),
         cmocka_unit_test(test_a_view_does_not_change),
+        cmocka_unit_test(test_a_window_of_time_shows_its_rows_however_they_came),
         cmocka_unit_test(test_a_push_over_several_heads_is_whole_or_absent),
         cmocka_unit_test(test_a_refused_push_leaves_nothing_behind),
         cmocka_unit_test(test_an_id_counts_once_also_across_a_restart),
