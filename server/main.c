@@ -13,9 +13,9 @@
 #include "server/version.h"
 
 enum {
-    MALLOC_MMAP_BYTES = 256 << 10,
+    MALLOC_MMAP_BYTES = 64 << 10,
     MALLOC_TRIM_BYTES = 1 << 20,
-    MALLOC_ARENAS = 2,
+    MALLOC_ARENAS = 1,
 };
 
 static int serve_main(const struct config *config)

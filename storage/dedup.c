@@ -18,6 +18,7 @@ struct slot {
 struct generation {
     struct slot *slots;
     uint32_t mask, used;
+    uint64_t oldest_lsn; /* with `used` above 0 */
 };
 
 struct dedup {
@@ -168,13 +169,29 @@ void dedup_add(struct dedup *d, uint64_t key, int64_t mono_ns, uint64_t lsn)
         struct generation old = *g;
         uint32_t size = old.slots ? (old.mask + 1) * 2 : SLOTS_INITIAL;
 
-        *g = (struct generation){calloc(size, sizeof(*g->slots)), size - 1, 0};
+        *g = (struct generation){calloc(size, sizeof(*g->slots)), size - 1, 0, old.oldest_lsn};
         check(g->slots);
         for (uint32_t i = 0; old.slots && i <= old.mask; i++)
             if (old.slots[i].key != 0)
                 place(g, old.slots[i]);
         free(old.slots);
     }
+    if (g->used == 0 || lsn < g->oldest_lsn)
+        g->oldest_lsn = lsn;
     place(g, (struct slot){key, lsn});
     mutex_unlock(&d->mu);
+}
+
+uint64_t dedup_oldest_lsn(struct dedup *d, int64_t mono_ns)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    mutex_lock(&d->mu);
+    turn(d, mono_ns);
+    if (d->young.used > 0)
+        oldest = d->young.oldest_lsn;
+    if (d->old.used > 0 && d->old.oldest_lsn < oldest)
+        oldest = d->old.oldest_lsn;
+    mutex_unlock(&d->mu);
+    return oldest;
 }

@@ -31,6 +31,11 @@ uint64_t dedup_key_content(struct str tenant, const struct push_row *row);
 
 /* True when the key is known; then *lsn is its push's. */
 bool dedup_find(struct dedup *d, uint64_t key, int64_t mono_ns, uint64_t *lsn);
+/*
+ * The oldest LSN with a key that is still remembered, UINT64_MAX when there is
+ * none: the log must keep it, so that a retry is known after a restart too.
+ */
+uint64_t dedup_oldest_lsn(struct dedup *d, int64_t mono_ns);
 void dedup_add(struct dedup *d, uint64_t key, int64_t mono_ns, uint64_t lsn);
 
 #endif

@@ -58,15 +58,22 @@ void head_unref(struct head *h)
     free(h);
 }
 
+size_t head_bytes_locked(const struct head *h)
+{
+    size_t bytes = symbols_bytes(h->symbols) + arena_used(&h->memory) +
+                   h->rows.count * sizeof(struct head_row);
+
+    for (int t = 0; t < HEAD_TABLES; t++)
+        bytes += h->marks[t].count / 8;
+    return bytes;
+}
+
 size_t head_bytes(struct head *h)
 {
     size_t bytes;
 
     mutex_lock(&h->mu);
-    bytes = symbols_bytes(h->symbols) + arena_used(&h->memory) +
-            h->rows.count * sizeof(struct head_row);
-    for (int t = 0; t < HEAD_TABLES; t++)
-        bytes += h->marks[t].count / 8;
+    bytes = head_bytes_locked(h);
     mutex_unlock(&h->mu);
     return bytes;
 }

@@ -101,6 +101,7 @@ struct head *head_ref(struct head *h);
 void head_unref(struct head *h); /* NULL is fine */
 
 size_t head_bytes(struct head *h); /* takes the mutex */
+size_t head_bytes_locked(const struct head *h);
 
 /* ERR_BUSY: it holds as much as it may and will be sealed; the client retries. */
 int head_is_full(const struct head *h, struct err *err);

@@ -447,6 +447,10 @@ static bool read_part(struct head_replay *r, struct bytes *in, uint64_t lsn, uin
         rd->head = r->hooks.find(r->hooks.ctx, id, &key);
         rd->known = true;
     }
+    if (!rd->known && r->hooks.is_sealed(r->hooks.ctx, id)) {
+        rd->head = NULL;
+        rd->known = true;
+    }
     if (!rd->known || !(rd->head ? read_definitions(r, in, rd) : skip_definitions(in)) ||
         !bytes_varint(in, &rows) || rows > bytes_left(in))
         return false;

@@ -22,6 +22,8 @@ struct head_replay_hooks {
     void *ctx;
     /* The head with that id, made if new; NULL: its rows are in a segment already. Borrowed. */
     struct head *(*find)(void *ctx, uint64_t id, const struct head_key *key);
+    /* Is that head in a segment? Its key may have been in a file that is gone. */
+    bool (*is_sealed)(void *ctx, uint64_t id);
     /* A row's duplicate key, also of rows in segments. */
     void (*dedup)(void *ctx, uint64_t key, int64_t time_ns);
     int64_t mono_ns;

@@ -29,7 +29,6 @@ enum {
     STORAGE_FORMAT_MAJOR = 0,
     STORAGE_FORMAT_MINOR = 0,
     STORAGE_ENCODERS_MAX = 16, /* kept for reuse */
-    STORAGE_LSN_MARKS = 32,    /* remembered for the duplicate window */
 };
 
 struct ack {
@@ -37,12 +36,6 @@ struct ack {
     uint64_t lsn;
     storage_push_done done;
     void *ctx;
-};
-
-/* "Records up to here existed then": the log is kept for the duplicate window. */
-struct lsn_mark {
-    uint64_t lsn;
-    int64_t mono_ns;
 };
 
 struct storage {
@@ -69,10 +62,8 @@ struct storage {
 
     /* The sealing thread's own. */
     int64_t seal_again_mono_ns; /* after a failure */
-    struct lsn_mark marks[STORAGE_LSN_MARKS];
-    uint32_t mark_count;
 
-    _Atomic uint64_t head_bytes; /* as of the last look */
+    _Atomic uint64_t head_bytes; /* as of the last look, plus what pushes added */
     _Atomic uint64_t pushes, rows, duplicates, seals, seal_failures;
 
     pthread_t threads[3];

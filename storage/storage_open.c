@@ -166,6 +166,11 @@ static struct head *find_head(void *ctx, uint64_t id, const struct head_key *key
     return s->heads[s->head_count - 1];
 }
 
+static bool head_is_sealed(void *ctx, uint64_t id)
+{
+    return is_sealed(((struct recovering *)ctx)->s, id);
+}
+
 static void note_dedup(void *ctx, uint64_t key, int64_t time_ns)
 {
     struct storage *s = ((struct recovering *)ctx)->s;
@@ -204,7 +209,8 @@ static uint64_t segments_last_lsn(const struct storage *s)
 static int open_wal(struct storage *s, struct storage_recovery *recovery, struct err *err)
 {
     struct recovering r = {.s = s};
-    struct head_replay_hooks hooks = {&r, find_head, note_dedup, clock_mono_ns(s->o.clock)};
+    struct head_replay_hooks hooks = {&r, find_head, head_is_sealed, note_dedup,
+                                      clock_mono_ns(s->o.clock)};
     struct wal_options o = {
         .fs = s->o.fs,
         .clock = s->o.clock,

@@ -21,6 +21,8 @@ enum {
     TRIES_MAX = 8,    /* frozen heads, changed log files: each happens once in minutes */
 };
 
+#define ROOM_WAIT_NS (3 * NS_PER_S)
+
 /* The rows of a push that go to one head. */
 struct part {
     struct head *head;
@@ -322,12 +324,15 @@ static int store(struct work *w, uint64_t *lsn, struct err *err)
 {
     int64_t now = clock_mono_ns(w->s->o.clock);
     struct encoder *e = take_encoder(w->s);
+    uint64_t before = 0, after = 0;
     uint32_t rows = 0;
     int rc = 0;
 
     drop_duplicates(w, now);
-    for (uint32_t i = 0; i < w->part_count; i++)
+    for (uint32_t i = 0; i < w->part_count; i++) {
         rows += w->parts[i].count;
+        before += head_bytes_locked(w->parts[i].head);
+    }
     *lsn = w->wait_lsn;
     if (rows > 0)
         rc = append(w, e, lsn, err);
@@ -336,12 +341,38 @@ static int store(struct work *w, uint64_t *lsn, struct err *err)
             if (w->parts[p].dedup_keys[i] != 0)
                 dedup_add(w->s->dedup, w->parts[p].dedup_keys[i], now, *lsn);
     give_encoder(w->s, e);
+    for (uint32_t i = 0; i < w->part_count; i++)
+        after += head_bytes_locked(w->parts[i].head);
+    (void)atomic_fetch_add(&w->s->head_bytes, after - before);
     if (rc == 0) {
         (void)atomic_fetch_add(&w->s->pushes, 1);
         (void)atomic_fetch_add(&w->s->rows, rows);
         (void)atomic_fetch_add(&w->s->duplicates, w->duplicates);
     }
     return rc;
+}
+
+/*
+ * When sealing is behind, pushes slow down to its pace rather than grow memory:
+ * whoever pushes waits a little, and is sent away when that does not help.
+ */
+static int wait_for_room(struct storage *s, struct err *err)
+{
+    uint64_t limit = s->o.head_bytes_max + s->o.head_bytes_max / 4;
+    int64_t until = clock_mono_ns(s->o.clock) + ROOM_WAIT_NS;
+
+    while (atomic_load(&s->head_bytes) > limit) {
+        if (s->thread_count == 0 || clock_mono_ns(s->o.clock) >= until)
+            return err_set(err, ERR_BUSY,
+                           "recent data holds %llu bytes (head.max_bytes %llu): sealing is behind, "
+                           "retry later",
+                           (unsigned long long)atomic_load(&s->head_bytes),
+                           (unsigned long long)s->o.head_bytes_max);
+        mutex_lock(&s->seal_mu);
+        (void)cond_wait_for(&s->seal_more, &s->seal_mu, ROOM_WAIT_NS / 20);
+        mutex_unlock(&s->seal_mu);
+    }
+    return 0;
 }
 
 int storage_push(struct storage *s, const struct push *push, storage_push_done done, void *ctx,
@@ -355,11 +386,8 @@ int storage_push(struct storage *s, const struct push *push, storage_push_done d
         done(ctx, 0, NULL);
         return 0;
     }
-    if (atomic_load(&s->head_bytes) > 2 * s->o.head_bytes_max)
-        return err_set(err, ERR_BUSY,
-                       "recent data holds more than twice head.bytes_max (%llu bytes): sealing is "
-                       "behind, retry later",
-                       (unsigned long long)s->o.head_bytes_max);
+    if ((rc = wait_for_room(s, err)) != 0)
+        return rc;
     arena_init(&w.memory, SIZE_MAX);
     rc = group_rows(&w, err);
     for (int try = 0; rc == 0 && !lock_heads(&w); try++)

@@ -15,11 +15,11 @@
 #include "base/hash.h"
 #include "base/log.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define RETRY_NS (30 * NS_PER_S)
-#define MARK_NS (DEDUP_WINDOW_NS / (STORAGE_LSN_MARKS / 2))
 
 /* All heads of one tenant and day, by service. */
 struct batch {
@@ -213,6 +213,21 @@ static int dataset_by_service(const void *a, const void *b)
     return str_cmp(x->service, y->service);
 }
 
+/* What pushes look at, and wait for. */
+static void count_heads(struct storage *s)
+{
+    uint64_t total = 0;
+
+    mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < s->head_count; i++)
+        total += head_bytes(s->heads[i]);
+    atomic_store(&s->head_bytes, total);
+    mutex_unlock(&s->mu);
+    mutex_lock(&s->seal_mu);
+    cond_broadcast(&s->seal_more);
+    mutex_unlock(&s->seal_mu);
+}
+
 static void swap_in(struct storage *s, const struct batch *b, struct segment *seg)
 {
     uint32_t kept = 0;
@@ -232,6 +247,7 @@ static void swap_in(struct storage *s, const struct batch *b, struct segment *se
     if (seg)
         storage_add_segment(s, seg);
     mutex_unlock(&s->mu);
+    count_heads(s);
 }
 
 static int write_segment(struct storage *s, const struct batch *b, struct segment **out,
@@ -314,39 +330,28 @@ int storage_step_seal(struct storage *s, bool force, struct err *err)
                   LOG_STR("tenant", b.tenant), LOG_I64("day", b.day));
     }
     release_batch(&b);
+    (void)malloc_trim(0); /* a head is thousands of pieces: give their pages back */
     return rc == 0 ? 1 : rc;
 }
 
 /*
- * The LSN that was last one duplicate window ago: retries are recognised across restarts.
- * A log that is nearly full is let go sooner: taking pushes matters more.
+ * What the log keeps for retries: they are recognised across restarts. A log
+ * that is nearly full is let go sooner: taking pushes matters more.
  */
-static uint64_t window_lsn(struct storage *s, uint64_t last)
+static uint64_t retries_lsn(struct storage *s)
 {
-    int64_t now = clock_mono_ns(s->o.clock);
-    struct wal_stats wal;
-    uint64_t lsn = 0;
+    struct wal_stats stats;
 
-    wal_stats(s->wal, &wal);
-    if (s->o.dedup == STORAGE_DEDUP_OFF || wal_is_large(s, &wal))
+    wal_stats(s->wal, &stats);
+    if (stats.bytes_total >= s->o.wal_bytes_max / 2)
         return UINT64_MAX;
-    if (s->mark_count == 0 || now - s->marks[s->mark_count - 1].mono_ns >= MARK_NS) {
-        if (s->mark_count == STORAGE_LSN_MARKS) {
-            memmove(s->marks, s->marks + 1, (STORAGE_LSN_MARKS - 1) * sizeof(s->marks[0]));
-            s->mark_count--;
-        }
-        s->marks[s->mark_count++] = (struct lsn_mark){last, now};
-    }
-    for (uint32_t i = 0; i < s->mark_count; i++)
-        if (now - s->marks[i].mono_ns >= DEDUP_WINDOW_NS)
-            lsn = s->marks[i].lsn;
-    return lsn + 1;
+    return dedup_oldest_lsn(s->dedup, clock_mono_ns(s->o.clock));
 }
 
 int storage_step_release(struct storage *s, struct err *err)
 {
     /* Before the heads are looked at: what is appended meanwhile is above it. */
-    uint64_t last = wal_last_lsn(s->wal), floor = last + 1, window = window_lsn(s, last);
+    uint64_t last = wal_last_lsn(s->wal), floor = last + 1, retries = retries_lsn(s);
 
     mutex_lock(&s->mu);
     for (uint32_t i = 0; i < s->head_count; i++) {
@@ -356,5 +361,5 @@ int storage_step_release(struct storage *s, struct err *err)
         mutex_unlock(&s->heads[i]->mu);
     }
     mutex_unlock(&s->mu);
-    return wal_release(s->wal, floor < window ? floor : window, err);
+    return wal_release(s->wal, floor < retries ? floor : retries, err);
 }

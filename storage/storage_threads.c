@@ -78,7 +78,8 @@ static void *seal_loop(void *arg)
         struct err err;
         int rc = 0;
 
-        if (clock_mono_ns(s->o.clock) >= next) {
+        if (clock_mono_ns(s->o.clock) >= next ||
+            atomic_load(&s->head_bytes) >= s->o.head_bytes_max) {
             rc = storage_step_seal(s, false, &err);
             if (rc >= 0)
                 (void)storage_step_release(s, &err);

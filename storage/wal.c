@@ -13,6 +13,11 @@
 /* A file filled faster than this: the next one is larger. */
 #define ROTATE_FAST_NS (10 * NS_PER_S)
 
+static uint32_t spares_wanted(const struct wal *w)
+{
+    return w->file_bytes > WAL_SPARE_LARGE ? 1 : WAL_SPARES;
+}
+
 uint32_t wal_epoch(const struct wal *wal)
 {
     struct wal *w = (struct wal *)(uintptr_t)wal;
@@ -312,7 +317,7 @@ int wal_prepare_spare(struct wal *wal, struct err *err)
 
     mutex_lock(&wal->mu);
     size = wal->want_bytes > wal->file_bytes ? wal->want_bytes : wal->file_bytes;
-    if ((wal->spare_count >= WAL_SPARES && wal->want_bytes == 0) ||
+    if ((wal->spare_count >= spares_wanted(wal) && wal->want_bytes == 0) ||
         wal->spare_count == WAL_SPARES_MAX || atomic_load(&wal->read_only) ||
         (wal->spare_count > 0 && wal->total_bytes + size > wal->o.bytes_max)) {
         mutex_unlock(&wal->mu);
@@ -333,52 +338,66 @@ int wal_prepare_spare(struct wal *wal, struct err *err)
     return rc == 0 ? 1 : rc;
 }
 
-/* Takes the first file off the list if all its records are below the floor. */
-static struct wal_file *take_released(struct wal *w, uint64_t floor)
+/* The first file, if all its records are below the floor; it stays in the list until it is gone. */
+static struct wal_file *find_released(const struct wal *w, uint64_t floor)
 {
     struct wal_file *f = w->files;
 
     /* The next one must be durable: it says where this one ended. */
     if (!f || !f->next || !f->opened || f->next->last_lsn == 0 || f->last_lsn >= floor)
         return NULL;
-    w->files = f->next;
     return f;
+}
+
+/*
+ * Takes a file's name away, durably: files go one at a time, so that after a
+ * power cut none is missing between two others. A name that is gone already is
+ * what an earlier try left.
+ */
+static int remove_name(struct wal *w, const struct wal_file *f, const char *spare, struct err *err)
+{
+    char path[WAL_PATH_MAX];
+    int rc;
+
+    wal_path(f->epoch, path);
+    rc = spare ? fs_rename(w->o.fs, path, spare, err) : fs_unlink(w->o.fs, path, err);
+    if (rc != 0 && rc != ERR_NOT_FOUND)
+        return rc;
+    return fs_sync_dir(w->o.fs, "wal", err);
 }
 
 int wal_release(struct wal *wal, uint64_t floor, struct err *err)
 {
-    int rc = 0;
-
     for (;;) {
-        char path[WAL_PATH_MAX], spare[WAL_PATH_MAX];
+        char spare[WAL_PATH_MAX];
         struct wal_file *f;
         uint32_t number;
         bool keep;
+        int rc;
 
         mutex_lock(&wal->mu);
-        f = take_released(wal, floor);
-        keep = f && wal->spare_count < WAL_SPARES && f->size == wal->file_bytes;
+        f = find_released(wal, floor);
+        keep =
+            f && !f->leaving && wal->spare_count < spares_wanted(wal) && f->size == wal->file_bytes;
         number = wal->spare_number;
+        if (f)
+            f->leaving = true;
         if (keep)
             wal->spare_number++;
         mutex_unlock(&wal->mu);
         if (!f)
-            return rc;
-        wal_path(f->epoch, path);
+            return 0;
         wal_spare_path(number, spare);
-        if (keep)
-            rc = fs_rename(wal->o.fs, path, spare, err);
-        else
-            rc = fs_unlink(wal->o.fs, path, err);
+        if ((rc = remove_name(wal, f, keep ? spare : NULL, err)) != 0)
+            return rc;
         mutex_lock(&wal->mu);
-        if (keep && rc == 0)
+        wal->files = f->next;
+        if (keep)
             wal->spares[wal->spare_count++] = (struct wal_spare){number, f->size};
         else
             wal->total_bytes -= f->size;
         mutex_unlock(&wal->mu);
         free(f);
-        if (rc != 0)
-            return rc;
     }
 }
 

@@ -18,6 +18,7 @@
 enum {
     WAL_GROUP_BYTES = 1 << 20, /* a group this large is due */
     WAL_SPARES = 2,
+    WAL_SPARE_LARGE = 16 << 20, /* of files this large one spare is enough: they fill slowly */
     WAL_SPARES_MAX = 8,
     WAL_ZERO_CHUNK = 1 << 20,
 };
@@ -37,6 +38,7 @@ struct wal_file {
     uint32_t epoch;
     uint32_t spare_number;   /* while it is still called so */
     bool named, opened;      /* has its final name; has its header */
+    bool leaving; /* its name is being taken away, maybe not for the first time */
     uint64_t size, last_lsn; /* 0: none yet */
 };
 

@@ -476,6 +476,8 @@ static void test_every_sync_is_needed(void **state)
     assert_noticed("sync of wal/", (struct mutation){.sync_dir = "wal"});
     assert_noticed("sync of the root directory", (struct mutation){.sync_dir = "."});
     assert_noticed("datasync of FORMAT", (struct mutation){.datasync = "tmp/FORMAT"});
+    assert_noticed("datasync of segments", (struct mutation){.datasync = "tmp/object-*"});
+    assert_noticed("sync of a segment's directory", (struct mutation){.sync_dir = "seg/*/*"});
 }
 
 int main(void)

@@ -15,6 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+static bool is_sealed(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 7 == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
@@ -83,7 +89,7 @@ static void read_all(struct dataset *ds, struct arena *scratch)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct heads h = {.count = 0};
-    struct head_replay_hooks hooks = {&h, find, dedup, 1};
+    struct head_replay_hooks hooks = {&h, find, is_sealed, dedup, 1};
     struct head_replay *r;
     struct arena scratch;
     struct str record;
