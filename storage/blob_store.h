@@ -26,7 +26,10 @@ struct blob_store_ops {
     int (*create)(struct blob_store *b, const char *name, struct blob_writer **out,
                   struct err *err);
     int (*append)(struct blob_writer *w, const void *data, size_t size, struct err *err);
-    /* Syncs, gives the object its name, syncs the directory. Frees the writer in any case. */
+    /*
+     * Syncs, gives the object its name, syncs the directory. Frees the writer in any case.
+     * After a failure the object may still be found, whole, at the next start.
+     */
     int (*commit)(struct blob_writer *w, struct err *err);
     void (*abort)(struct blob_writer *w); /* NULL is fine */
 

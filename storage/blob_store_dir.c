@@ -135,9 +135,13 @@ static int dir_commit(struct blob_writer *w, struct err *err)
         return rc;
     }
     dir_of(w->name, dir);
+    rc = fs_sync_dir(fs, dir, err);
+    /* The name may or may not last: better not. Whoever lists must still expect it. */
+    if (rc != 0)
+        (void)fs_unlink(fs, w->name, NULL);
     fs_close(w->file);
     free(w);
-    return fs_sync_dir(fs, dir, err);
+    return rc;
 }
 
 static int dir_open(struct blob_store *b, const char *name, struct blob_reader **out,

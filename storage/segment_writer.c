@@ -283,18 +283,33 @@ static void put_footer(struct segment_writer *w, struct segment_footer *f)
     (void)buf_append(&w->agg.pending, footer, sizeof(footer));
 }
 
+static int commit_agg(struct segment_writer *w, struct segment_footer *f, struct err *err)
+{
+    int rc = put_file_sections(w, err);
+
+    if (rc != 0)
+        return rc;
+    put_footer(w, f);
+    return out_commit(&w->agg, err);
+}
+
 static int commit(struct segment_writer *w, struct segment_footer *f, struct err *err)
 {
+    char path[SEGMENT_PATH_MAX];
     int rc;
 
     f->smp_bytes = segment_out_offset(&w->smp);
     if ((rc = out_commit(&w->smp, err)) != 0)
         return rc;
     f->smp_checksum = checksum_end(&w->smp.checksum);
-    if ((rc = put_file_sections(w, err)) != 0)
-        return rc;
-    put_footer(w, f);
-    return out_commit(&w->agg, err);
+    rc = commit_agg(w, f, err);
+    if (rc != 0) {
+        /* Without its .agg it is nothing; a start would sweep it. */
+        segment_path(w->meta->tenant, w->meta->day, w->meta->id, w->meta->level, SEGMENT_FILE_SMP,
+                     path);
+        (void)w->blobs->ops->remove(w->blobs, path, NULL);
+    }
+    return rc;
 }
 
 int segment_writer_commit(struct segment_writer *w, struct segment_meta *meta, struct err *err)

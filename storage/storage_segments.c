@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 struct loading {
     struct storage *s;
     struct storage_recovery *recovery;
+    char synced[FS_PATH_MAX]; /* the directory whose names were made durable last */
 };
 
 void storage_add_segment(struct storage *s, struct segment *seg)
@@ -45,6 +47,26 @@ static void set_aside(struct storage *s, const char *name, const struct err *why
         log_error("cannot set it aside", LOG_CSTR("name", smp), LOG_ERR(&err));
 }
 
+/*
+ * Whoever wrote the segment may have died between giving it its name and syncing the
+ * directory. The log is let go because the segment is there, so it must stay there.
+ */
+static int make_name_durable(struct loading *l, const char *name, struct err *err)
+{
+    const char *slash = strrchr(name, '/');
+    char dir[FS_PATH_MAX];
+    int rc;
+
+    (void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - name), name);
+    if (strcmp(dir, l->synced) == 0)
+        return 0;
+    if ((rc = fs_make_dirs(l->s->o.fs, dir, err)) != 0 ||
+        (rc = fs_sync_dir(l->s->o.fs, dir, err)) != 0)
+        return rc;
+    memcpy(l->synced, dir, sizeof(dir));
+    return 0;
+}
+
 static int load_one(void *ctx, const char *name, uint64_t size, struct err *err)
 {
     struct loading *l = ctx;
@@ -63,13 +85,99 @@ static int load_one(void *ctx, const char *name, uint64_t size, struct err *err)
     rc = segment_open(l->s->blobs, l->s->cache, n.tenant, n.day, n.id, n.level, &seg, &why);
     if (rc == 0) {
         storage_add_segment(l->s, seg);
-        return 0;
+        return make_name_durable(l, name, err);
     }
     if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_UNSUPPORTED) {
         set_aside(l->s, name, &why);
         return 0;
     }
     return err_set(err, rc, "%s", why.msg);
+}
+
+/* The segment with most sources that holds a head. */
+static struct segment *holder_of(struct storage *s, const struct u64map *holders, uint64_t head)
+{
+    const struct u64map_slot *slot = u64map_get(holders, head);
+
+    return slot ? s->segments[slot->value] : NULL;
+}
+
+static bool is_larger(const struct segment *a, const struct segment *b)
+{
+    const struct segment_meta *x = segment_meta(a), *y = segment_meta(b);
+
+    if (x->source_count != y->source_count)
+        return x->source_count > y->source_count;
+    return x->created_ns > y->created_ns;
+}
+
+static void find_holders(struct storage *s, struct u64map *holders)
+{
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        const struct segment_meta *m = segment_meta(s->segments[i]);
+
+        for (uint32_t k = 0; k < m->source_count; k++) {
+            bool added;
+            struct u64map_slot *slot = u64map_put(holders, m->sources[k].head_id, &added);
+
+            check(slot);
+            if (added || is_larger(s->segments[i], s->segments[slot->value]))
+                slot->value = i;
+        }
+    }
+}
+
+static bool is_repeated(struct storage *s, const struct u64map *holders, struct segment *seg)
+{
+    const struct segment_meta *m = segment_meta(seg);
+
+    for (uint32_t k = 0; k < m->source_count; k++)
+        if (holder_of(s, holders, m->sources[k].head_id) == seg)
+            return false;
+    return m->source_count > 0;
+}
+
+static void remove_files(struct storage *s, const struct segment_meta *m)
+{
+    static const enum segment_file files[] = {SEGMENT_FILE_AGG, SEGMENT_FILE_SMP};
+    char path[SEGMENT_PATH_MAX];
+    struct err err;
+
+    for (int i = 0; i < 2; i++) {
+        segment_path(m->tenant, m->day, m->id, m->level, files[i], path);
+        if (s->blobs->ops->remove(s->blobs, path, &err) != 0)
+            log_warn("cannot remove a repeated segment", LOG_ERR(&err));
+    }
+}
+
+/*
+ * A seal whose last sync failed may have left its segment; the heads stayed, and were
+ * sealed again with at least as many others. What another segment holds counts once.
+ */
+static void drop_repeated(struct storage *s)
+{
+    struct u64map holders;
+    uint32_t kept = 0, count = s->segment_count;
+    struct segment **all = s->segments;
+    bool *repeated = calloc(count + 1, sizeof(*repeated));
+
+    check(repeated);
+    u64map_init(&holders, NULL, SIZE_MAX);
+    find_holders(s, &holders);
+    for (uint32_t i = 0; i < count; i++)
+        repeated[i] = is_repeated(s, &holders, all[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!repeated[i]) {
+            all[kept++] = all[i];
+            continue;
+        }
+        log_warn("segment removed, another holds all of its heads");
+        remove_files(s, segment_meta(all[i]));
+        segment_unref(all[i]);
+    }
+    s->segment_count = kept;
+    free(repeated);
+    u64map_release(&holders);
 }
 
 /* A pair exists when its .agg does: a .smp alone is what a crash left of a write. */
@@ -149,11 +257,13 @@ static void settle_catalog(struct storage *s, struct storage_recovery *recovery)
 
 int storage_load_segments(struct storage *s, struct storage_recovery *recovery, struct err *err)
 {
-    struct loading l = {s, recovery};
+    struct loading l = {.s = s, .recovery = recovery};
     int rc = blob_store_dir_open(s->o.fs, &s->blobs, err);
 
     if (rc == 0)
         rc = s->blobs->ops->list(s->blobs, "seg", load_one, &l, err);
+    if (rc == 0)
+        drop_repeated(s);
     if (rc == 0)
         rc = s->blobs->ops->list(s->blobs, "seg", sweep_orphan, &l, err);
     if (rc == 0)
