@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define APPLICATION_ID 1179337556 /* "FKCT" */
@@ -29,6 +30,7 @@ enum {
     PATH_BYTES_MAX = 4096,
     ASIDE_MAX = 1000,
     BUSY_TIMEOUT_MS = 2000,
+    FILE_MODE = 0640,
 };
 
 enum statement {
@@ -353,6 +355,8 @@ static int open_database(const char *path, struct catalog_sqlite *s, bool *fresh
         (rc = run(s, "PRAGMA synchronous = NORMAL", err)) != 0 || (rc = inspect(s, err)) < 0)
         return rc;
     *fresh = rc == 0;
+    if (*fresh)
+        (void)chmod(path, FILE_MODE); /* as every other file; its log inherits it */
     rc = *fresh ? run(s, schema, err)
                 : run(s, "UPDATE state SET value = 0 WHERE name = 'clean'", err);
     for (int i = 0; rc == 0 && i < STATEMENTS; i++)
