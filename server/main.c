@@ -13,7 +13,7 @@
 #include "server/version.h"
 
 enum {
-    MALLOC_MMAP_BYTES = 64 << 10,
+    MALLOC_MMAP_BYTES = 256 << 10,
     MALLOC_TRIM_BYTES = 1 << 20,
     MALLOC_ARENAS = 1,
 };
