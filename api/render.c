@@ -223,7 +223,7 @@ static int render(struct side *s, struct http_request *req, struct http_response
     struct render_document d = {.type = &r->type};
     struct render_timeline main_line;
     struct flamegraph *graph;
-    struct tree *tree;
+    struct tree *tree = NULL;
     int rc = query_request_time(r, s->start_ms, s->end_ms, err);
     bool empty = rc == QUERY_EMPTY;
 

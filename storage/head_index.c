@@ -112,15 +112,16 @@ static void order_rows(struct head_index *ix, struct head *h, const struct head_
 {
     uint32_t known = old && old->row_count < ix->row_count ? old->row_count : 0;
     uint32_t count = ix->row_count - known, *fresh = take(ix, count, sizeof(*fresh));
+    const uint32_t *sorted = known > 0 ? old->rows : fresh; /* of `known` rows */
     uint32_t a = 0, b = 0;
 
     for (uint32_t i = 0; i < count; i++)
         fresh[i] = known + i;
     qsort_r(fresh, count, sizeof(*fresh), order, h);
     for (uint32_t i = 0; i < ix->row_count; i++) {
-        bool take_old = b == count || (a < known && order(&old->rows[a], &fresh[b], h) < 0);
+        bool take_old = b == count || (a < known && order(&sorted[a], &fresh[b], h) < 0);
 
-        ix->rows[i] = take_old ? old->rows[a++] : fresh[b++];
+        ix->rows[i] = take_old ? sorted[a++] : fresh[b++];
     }
 }
 

@@ -38,7 +38,7 @@ struct wal_file {
     uint32_t epoch;
     uint32_t spare_number;   /* while it is still called so */
     bool named, opened;      /* has its final name; has its header */
-    bool leaving; /* its name is being taken away, maybe not for the first time */
+    bool leaving;            /* its name is being taken away, maybe not for the first time */
     uint64_t size, last_lsn; /* 0: none yet */
 };
 
