@@ -1,9 +1,10 @@
 /*
  * bench_segment - what sealing costs, what it leaves on disk, what reading it back costs.
  *
- *     bench_segment [SPOOL | DIRECTORY]   a spool of ../shared/workload/load.go, or a corpus;
- *                                         default $FLAMEKEEP_SPOOL, $FLAMEKEEP_CORPUS, then
- *                                         ../shared/workload/corpus
+ *     bench_segment [SPOOL | DIRECTORY [N]]
+ *                          a spool of ../shared/workload/load.go, or a corpus; default
+ *                          $FLAMEKEEP_SPOOL, $FLAMEKEEP_CORPUS, then ../shared/workload/corpus.
+ *                          N: seal after every N profiles, not once at the end
  *
  * Bodies are pushed into a store on a disk in memory, sealed in one go, and every sample is
  * read back. A corpus body is pushed as it is by one pod of its program. Bytes are those of
@@ -46,7 +47,8 @@ struct bench {
     struct limits limits;
     struct fs *fs;
     struct storage *storage;
-    uint64_t profiles;
+    uint64_t profiles, seal_every;
+    double seal_ns;
     bool is_spool;
 };
 
@@ -69,6 +71,20 @@ static void pushed(void *ctx, int rc, const struct err *err)
     (void)ctx;
     if (rc != 0)
         die(err->msg, "commit");
+}
+
+static void seal(struct bench *b)
+{
+    struct err err = {0};
+    double began = now_ns();
+    int rc;
+
+    do
+        rc = storage_step_seal(b->storage, true, &err);
+    while (rc > 0);
+    if (rc < 0)
+        die(err.msg, "seal");
+    b->seal_ns += now_ns() - began;
 }
 
 static void push_body(struct bench *b, struct str gz, const char *metric, struct str service,
@@ -102,6 +118,8 @@ static void push_body(struct bench *b, struct str gz, const char *metric, struct
         storage_step_commit(b->storage, true, &err) < 0)
         die(err.msg, "push");
     b->profiles++;
+    if (b->seal_every && b->profiles % b->seal_every == 0)
+        seal(b);
 }
 
 static void read_spool(struct bench *b, const char *path)
@@ -344,9 +362,9 @@ int main(int argc, char **argv)
     struct bench b = {0};
     struct err err = {0};
     struct stat st;
-    double began, sealed = 0;
-    int rc;
 
+    if (argc > 2)
+        b.seal_every = strtoull(argv[2], NULL, 10);
     if (!path)
         path = getenv("FLAMEKEEP_CORPUS");
     if (!path)
@@ -362,14 +380,8 @@ int main(int argc, char **argv)
         read_spool(&b, path);
     else
         read_corpus(&b, path);
-    do {
-        began = now_ns();
-        rc = storage_step_seal(b.storage, true, &err);
-        sealed += now_ns() - began;
-    } while (rc > 0);
-    if (rc < 0)
-        die(err.msg, "seal");
-    report(&b, sealed);
+    seal(&b);
+    report(&b, b.seal_ns);
     (void)storage_close(b.storage, 0, &err);
     fs_free(b.fs);
     buf_release(&b.inflated);

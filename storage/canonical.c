@@ -1,6 +1,7 @@
 #include "storage/canonical.h"
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/err.h"
 
@@ -8,6 +9,11 @@
 #include <string.h>
 
 #define UNUSED UINT32_MAX
+
+enum {
+    RADIX_BITS = 11,
+    RADIX_SIZE = 1 << RADIX_BITS,
+};
 
 static int out_of_memory(const struct arena *arena, struct err *err)
 {
@@ -23,6 +29,15 @@ static uint32_t *new_ranks(struct arena *arena, uint32_t count)
         memset(ranks, 0xff, (count ? count : 1) * sizeof(*ranks));
     return ranks;
 }
+
+/* What is built, and the tree as flat arrays: it is walked several times. */
+struct building {
+    struct canonical *c;
+    struct arena *arena;
+    struct symbol_node *nodes;
+    uint32_t node_count;
+    const uint8_t *used;
+};
 
 /* Marks hold 0 (kept) or UNUSED in the rank arrays until the order is known. */
 static void mark_function(struct canonical *c, uint32_t id)
@@ -53,19 +68,22 @@ static void mark_location(struct canonical *c, uint32_t id)
     }
 }
 
-static void mark(struct canonical *c, uint8_t *used, uint32_t node_count)
+static int mark(struct building *b, uint8_t *used, struct err *err)
 {
+    b->nodes = arena_array(b->arena, struct symbol_node, b->node_count);
+    if (!b->nodes)
+        return out_of_memory(b->arena, err);
     used[SYMBOLS_ROOT] = 1;
-    c->string_rank[0] = 0;
-    for (uint32_t n = node_count; n-- > 1;) {
-        struct symbol_node node;
-
+    b->c->string_rank[0] = 0;
+    for (uint32_t n = b->node_count; n-- > 1;) {
         if (!used[n])
             continue;
-        node = symbols_node(c->symbols, n);
-        used[node.parent] = 1;
-        mark_location(c, node.location);
+        b->nodes[n] = symbols_node(b->c->symbols, n);
+        used[b->nodes[n].parent] = 1;
+        mark_location(b->c, b->nodes[n].location);
     }
+    b->used = used;
+    return 0;
 }
 
 static int compare_u32(uint32_t a, uint32_t b)
@@ -148,28 +166,143 @@ static int by_location(const void *a, const void *b, void *ctx)
     return x.is_folded - y.is_folded;
 }
 
-typedef int (*order_fn)(const void *a, const void *b, void *ctx);
+/*
+ * Keys that ascend with the order, though not strictly: most pairs are told apart by
+ * them, without looking at what the ids stand for.
+ */
+struct keyed {
+    uint64_t key;
+    uint32_t id;
+};
+
+static uint64_t string_key(const struct canonical *c, uint32_t id)
+{
+    struct str s = symbols_string(c->symbols, id);
+    uint8_t bytes[8] = {0};
+
+    memcpy(bytes, s.p, s.len < sizeof(bytes) ? s.len : sizeof(bytes));
+    return __builtin_bswap64(get_le64(bytes));
+}
+
+static uint64_t function_key(const struct canonical *c, uint32_t id)
+{
+    struct profile_function f = symbols_function(c->symbols, id);
+
+    return (uint64_t)c->string_rank[f.name] << 32 | c->string_rank[f.system_name];
+}
+
+static uint64_t mapping_key(const struct canonical *c, uint32_t id)
+{
+    struct profile_mapping m = symbols_mapping(c->symbols, id);
+
+    return (uint64_t)c->string_rank[m.filename] << 32 | c->string_rank[m.build_id];
+}
+
+/* First line; a location without lines comes before those with lines of the same key. */
+static uint64_t location_key(const struct canonical *c, uint32_t id)
+{
+    struct symbol_location l = symbols_location(c->symbols, id);
+    int64_t line;
+
+    if (l.line_count == 0)
+        return 0;
+    line = l.lines[0].line;
+    line = line < 0 ? 0 : line > UINT32_MAX ? UINT32_MAX : line;
+    return (uint64_t)c->function_rank[l.lines[0].function] << 32 | (uint64_t)line;
+}
+
+struct ordering {
+    uint64_t (*key)(const struct canonical *c, uint32_t id);
+    int (*compare)(const void *a, const void *b, void *ctx);
+};
+
+static int by_key(const void *a, const void *b)
+{
+    return compare_u64(((const struct keyed *)a)->key, ((const struct keyed *)b)->key);
+}
+
+/* Least significant digit first; digits that are all alike cost one count. */
+static struct keyed *radix_sort(struct keyed *keys, struct keyed *other, uint32_t count)
+{
+    uint32_t starts[RADIX_SIZE];
+
+    for (unsigned int shift = 0; shift < 64; shift += RADIX_BITS) {
+        uint32_t at = 0;
+        struct keyed *swap = keys;
+
+        memset(starts, 0, sizeof(starts));
+        for (uint32_t i = 0; i < count; i++)
+            starts[keys[i].key >> shift & (RADIX_SIZE - 1)]++;
+        if (starts[keys[0].key >> shift & (RADIX_SIZE - 1)] == count)
+            continue;
+        for (uint32_t d = 0; d < RADIX_SIZE; d++) {
+            uint32_t n = starts[d];
+
+            starts[d] = at;
+            at += n;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            other[starts[keys[i].key >> shift & (RADIX_SIZE - 1)]++] = keys[i];
+        keys = other;
+        other = swap;
+    }
+    return keys;
+}
+
+static struct keyed *sort_keys(struct keyed *keys, uint32_t count, struct arena *arena)
+{
+    struct keyed *other = count >= RADIX_SIZE ? arena_array(arena, struct keyed, count) : NULL;
+
+    if (other)
+        return radix_sort(keys, other, count);
+    if (count > 1)
+        qsort(keys, count, sizeof(*keys), by_key);
+    return keys;
+}
+
+/* The ids by key, and where keys are equal by comparison. */
+static int sort_ids(struct canonical *c, const struct ordering *o, uint32_t *ids, uint32_t count,
+                    struct arena *arena, struct err *err)
+{
+    struct arena_mark mark = arena_mark(arena);
+    struct keyed *keys = arena_array(arena, struct keyed, count ? count : 1);
+
+    if (!keys)
+        return out_of_memory(arena, err);
+    for (uint32_t i = 0; i < count; i++)
+        keys[i] = (struct keyed){o->key(c, ids[i]), ids[i]};
+    keys = sort_keys(keys, count, arena);
+    for (uint32_t i = 0, end; i < count; i = end) {
+        for (end = i; end < count && keys[end].key == keys[i].key; end++)
+            ids[end] = keys[end].id;
+        if (end - i > 1)
+            qsort_r(ids + i, end - i, sizeof(*ids), o->compare, c);
+    }
+    arena_rewind(arena, mark);
+    return 0;
+}
 
 /* From the marks in `ranks`: the ids in order, and their ranks. */
-static int order(struct canonical *c, uint32_t *ranks, uint32_t id_count, order_fn fn,
-                 struct arena *arena, uint32_t **ids, uint32_t *count, struct err *err)
+static int order(struct building *b, const struct ordering *o, uint32_t *ranks, uint32_t id_count,
+                 uint32_t **ids, uint32_t *count, struct err *err)
 {
     uint32_t n = 0;
+    int rc;
 
     for (uint32_t id = 0; id < id_count; id++)
         n += ranks[id] != UNUSED;
-    *ids = arena_array(arena, uint32_t, n ? n : 1);
+    *ids = arena_array(b->arena, uint32_t, n ? n : 1);
     if (!*ids)
-        return out_of_memory(arena, err);
+        return out_of_memory(b->arena, err);
     *count = n;
     n = 0;
     for (uint32_t id = 0; id < id_count; id++)
         if (ranks[id] != UNUSED)
             (*ids)[n++] = id;
-    if (n > 1)
-        qsort_r(*ids, n, sizeof(**ids), fn, c);
+    if ((rc = sort_ids(b->c, o, *ids, n, b->arena, err)) != 0)
+        return rc;
     for (uint32_t r = 0; r < n; r++) {
-        if (r > 0 && fn(&(*ids)[r - 1], &(*ids)[r], c) >= 0)
+        if (r > 0 && o->compare(&(*ids)[r - 1], &(*ids)[r], b->c) >= 0)
             return err_set(err, ERR_INTERNAL, "dictionary entries %u and %u are equal",
                            (*ids)[r - 1], (*ids)[r]);
         ranks[(*ids)[r]] = r;
@@ -182,39 +315,36 @@ struct children {
     uint32_t *first, *ids; /* first has node_count + 1 items */
 };
 
-static int find_children(const struct canonical *c, const uint8_t *used, uint32_t node_count,
-                         struct arena *arena, struct children *out, struct err *err)
+static int find_children(const struct building *b, struct children *out, struct err *err)
 {
-    uint32_t *at = arena_calloc(arena, (size_t)c->counts.locations + 1, sizeof(*at));
-    uint32_t *by_place = arena_array(arena, uint32_t, node_count), n = 0;
+    const struct canonical *c = b->c;
+    uint32_t *at = arena_calloc(b->arena, (size_t)c->counts.locations + 1, sizeof(*at));
+    uint32_t *by_place = arena_array(b->arena, uint32_t, b->node_count), n = 0;
 
-    out->first = arena_calloc(arena, (size_t)node_count + 2, sizeof(*out->first));
-    out->ids = arena_array(arena, uint32_t, node_count);
+    out->first = arena_calloc(b->arena, (size_t)b->node_count + 2, sizeof(*out->first));
+    out->ids = arena_array(b->arena, uint32_t, b->node_count);
     if (!at || !by_place || !out->first || !out->ids)
-        return out_of_memory(arena, err);
+        return out_of_memory(b->arena, err);
     /* Two stable counting sorts: by location rank, then by parent. */
-    for (uint32_t i = 1; i < node_count; i++)
-        if (used[i]) {
-            struct symbol_node node = symbols_node(c->symbols, i);
-
-            at[c->location_rank[node.location] + 1]++;
-            out->first[node.parent + 2]++;
+    for (uint32_t i = 1; i < b->node_count; i++)
+        if (b->used[i]) {
+            at[c->location_rank[b->nodes[i].location] + 1]++;
+            out->first[b->nodes[i].parent + 2]++;
             n++;
         }
     for (uint32_t r = 1; r <= c->counts.locations; r++)
         at[r] += at[r - 1];
-    for (uint32_t i = 1; i < node_count; i++)
-        if (used[i])
-            by_place[at[c->location_rank[symbols_node(c->symbols, i).location]]++] = i;
-    for (uint32_t i = 2; i < node_count + 2; i++)
+    for (uint32_t i = 1; i < b->node_count; i++)
+        if (b->used[i])
+            by_place[at[c->location_rank[b->nodes[i].location]]++] = i;
+    for (uint32_t i = 2; i < b->node_count + 2; i++)
         out->first[i] += out->first[i - 1];
     for (uint32_t i = 0; i < n; i++)
-        out->ids[out->first[symbols_node(c->symbols, by_place[i]).parent + 1]++] = by_place[i];
+        out->ids[out->first[b->nodes[by_place[i]].parent + 1]++] = by_place[i];
     for (uint32_t i = 1; i < n; i++) {
-        struct symbol_node a = symbols_node(c->symbols, out->ids[i - 1]);
-        struct symbol_node b = symbols_node(c->symbols, out->ids[i]);
+        const struct symbol_node *x = &b->nodes[out->ids[i - 1]], *y = &b->nodes[out->ids[i]];
 
-        if (a.parent == b.parent && a.location == b.location)
+        if (x->parent == y->parent && x->location == y->location)
             return err_set(err, ERR_INTERNAL, "dictionary nodes %u and %u are equal",
                            out->ids[i - 1], out->ids[i]);
     }
@@ -222,46 +352,60 @@ static int find_children(const struct canonical *c, const uint8_t *used, uint32_
 }
 
 /* Depth first without a stack: a cursor per node, and the way back by parents. */
-static int number_nodes(struct canonical *c, const uint8_t *used, uint32_t node_count,
-                        struct arena *arena, struct err *err)
+static void walk(struct building *b, const struct children *children, uint32_t *cursor)
 {
-    struct children children;
-    uint32_t *cursor, node = SYMBOLS_ROOT, next = 1, kept = 0;
-    int rc = find_children(c, used, node_count, arena, &children, err);
+    struct canonical *c = b->c;
+    uint32_t node = SYMBOLS_ROOT, next = 1, pops = 0;
 
-    if (rc != 0)
-        return rc;
-    for (uint32_t i = 0; i < node_count; i++)
-        kept += used[i] != 0;
-    cursor = arena_memdup(arena, children.first, ((size_t)node_count + 1) * sizeof(*cursor));
-    c->nodes = arena_array(arena, uint32_t, kept);
-    if (!cursor || !c->nodes)
-        return out_of_memory(arena, err);
-    c->counts.nodes = kept;
-    c->nodes[0] = SYMBOLS_ROOT;
     c->node_rank[SYMBOLS_ROOT] = 0;
     for (;;) {
-        if (cursor[node] < children.first[node + 1]) {
-            uint32_t child = children.ids[cursor[node]++];
-
-            c->node_rank[child] = next;
-            c->nodes[next++] = child;
-            node = child;
+        if (cursor[node] < children->first[node + 1]) {
+            node = children->ids[cursor[node]++];
+            c->node_rank[node] = next;
+            c->node_pops[next] = pops;
+            c->node_location[next++] = c->location_rank[b->nodes[node].location];
+            pops = 0;
         } else if (node == SYMBOLS_ROOT) {
             break;
         } else {
-            node = symbols_node(c->symbols, node).parent;
+            node = b->nodes[node].parent;
+            pops++;
         }
     }
-    check(next == kept);
+    check(next == c->counts.nodes);
+}
+
+static int number_nodes(struct building *b, struct err *err)
+{
+    struct canonical *c = b->c;
+    struct children children;
+    uint32_t *cursor;
+    int rc = find_children(b, &children, err);
+
+    if (rc != 0)
+        return rc;
+    c->counts.nodes = 0;
+    for (uint32_t i = 0; i < b->node_count; i++)
+        c->counts.nodes += b->used[i] != 0;
+    cursor = arena_memdup(b->arena, children.first, ((size_t)b->node_count + 1) * sizeof(*cursor));
+    c->node_pops = arena_calloc(b->arena, c->counts.nodes, sizeof(*c->node_pops));
+    c->node_location = arena_calloc(b->arena, c->counts.nodes, sizeof(*c->node_location));
+    if (!cursor || !c->node_pops || !c->node_location)
+        return out_of_memory(b->arena, err);
+    walk(b, &children, cursor);
     return 0;
 }
 
 int canonical_build(const struct symbols *symbols, uint8_t *used, uint32_t node_count,
                     struct arena *arena, struct canonical *out, struct err *err)
 {
+    static const struct ordering strings = {string_key, by_string},
+                                 functions = {function_key, by_function},
+                                 mappings = {mapping_key, by_mapping},
+                                 locations = {location_key, by_location};
     struct symbols_counts all = symbols_counts(symbols);
     struct canonical c = {.symbols = symbols};
+    struct building b = {.c = &c, .arena = arena, .node_count = node_count};
     int rc;
 
     check(node_count > 0 && node_count <= all.nodes);
@@ -272,16 +416,16 @@ int canonical_build(const struct symbols *symbols, uint8_t *used, uint32_t node_
     c.node_rank = new_ranks(arena, node_count);
     if (!c.string_rank || !c.function_rank || !c.mapping_rank || !c.location_rank || !c.node_rank)
         return out_of_memory(arena, err);
-    mark(&c, used, node_count);
-    if ((rc = order(&c, c.string_rank, all.strings, by_string, arena, &c.strings, &c.counts.strings,
+    if ((rc = mark(&b, used, err)) != 0 ||
+        (rc = order(&b, &strings, c.string_rank, all.strings, &c.strings, &c.counts.strings,
                     err)) != 0 ||
-        (rc = order(&c, c.function_rank, all.functions, by_function, arena, &c.functions,
+        (rc = order(&b, &functions, c.function_rank, all.functions, &c.functions,
                     &c.counts.functions, err)) != 0 ||
-        (rc = order(&c, c.mapping_rank, all.mappings, by_mapping, arena, &c.mappings,
-                    &c.counts.mappings, err)) != 0 ||
-        (rc = order(&c, c.location_rank, all.locations, by_location, arena, &c.locations,
+        (rc = order(&b, &mappings, c.mapping_rank, all.mappings, &c.mappings, &c.counts.mappings,
+                    err)) != 0 ||
+        (rc = order(&b, &locations, c.location_rank, all.locations, &c.locations,
                     &c.counts.locations, err)) != 0 ||
-        (rc = number_nodes(&c, used, node_count, arena, err)) != 0)
+        (rc = number_nodes(&b, err)) != 0)
         return rc;
     *out = c;
     return 0;

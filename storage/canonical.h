@@ -26,7 +26,9 @@ struct canonical {
     const struct symbols *symbols;
     struct symbols_counts counts; /* of what is kept */
     /* rank -> id */
-    uint32_t *strings, *functions, *mappings, *locations, *nodes;
+    uint32_t *strings, *functions, *mappings, *locations;
+    /* By node rank: steps from the node before up to the parent; rank of the location. */
+    uint32_t *node_pops, *node_location;
     /* id -> rank, UINT32_MAX = not kept */
     uint32_t *string_rank, *function_rank, *mapping_rank, *location_rank, *node_rank;
 };

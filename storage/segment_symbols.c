@@ -117,20 +117,11 @@ void segment_locations_encode(const struct canonical *c, struct buf *out)
 void segment_stacks_encode(const struct canonical *c, struct buf *out)
 {
     struct columns cols;
-    uint32_t last = SYMBOLS_ROOT;
 
     columns_init(&cols, 2);
     for (uint32_t r = 1; r < c->counts.nodes; r++) {
-        struct symbol_node node = symbols_node(c->symbols, c->nodes[r]);
-        uint32_t pops = 0;
-
-        while (last != node.parent) {
-            last = symbols_node(c->symbols, last).parent;
-            pops++;
-        }
-        last = c->nodes[r];
-        buf_put_varint(&cols.col[0], pops);
-        buf_put_varint(&cols.col[1], c->location_rank[node.location]);
+        buf_put_varint(&cols.col[0], c->node_pops[r]);
+        buf_put_varint(&cols.col[1], c->node_location[r]);
     }
     columns_put(&cols, c->counts.nodes - 1, out);
 }
@@ -153,7 +144,7 @@ static uint32_t string_block(const struct canonical *c, uint32_t r, struct buf *
     return end;
 }
 
-uint64_t segment_strings_encode(const struct canonical *c, struct segment_pack *pack,
+uint64_t segment_strings_encode(const struct canonical *c, struct segment_pack *pack, int level,
                                 struct buf *out)
 {
     struct buf raw, dir, blocks;
@@ -170,7 +161,7 @@ uint64_t segment_strings_encode(const struct canonical *c, struct segment_pack *
 
         end = string_block(c, r, &raw);
         raw_total += raw.len;
-        packed = segment_pack_put(pack, buf_str(&raw), PACK_STRINGS, &blocks);
+        packed = segment_pack_put(pack, buf_str(&raw), level, &blocks);
         if (!packed)
             (void)buf_append_str(&blocks, buf_str(&raw));
         buf_put_varint(&dir, end - r);

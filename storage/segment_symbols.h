@@ -28,7 +28,7 @@ void segment_mappings_encode(const struct canonical *c, struct buf *out);
 void segment_locations_encode(const struct canonical *c, struct buf *out);
 void segment_stacks_encode(const struct canonical *c, struct buf *out);
 /* Compresses its blocks itself: this is what is stored. Returns the bytes before that. */
-uint64_t segment_strings_encode(const struct canonical *c, struct segment_pack *pack,
+uint64_t segment_strings_encode(const struct canonical *c, struct segment_pack *pack, int level,
                                 struct buf *out);
 
 /* In this order, into a new dictionary. */
