@@ -18,7 +18,7 @@ static int out_of_memory(const struct query_request *r, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE,
                    "the question needs more than %zu bytes of working memory; ask for a shorter "
-                   "range or raise query.memory_bytes_max",
+                   "range or raise limits.query_memory_bytes_max",
                    arena_limit(&r->arena));
 }
 

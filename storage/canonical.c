@@ -180,7 +180,8 @@ static uint64_t string_key(const struct canonical *c, uint32_t id)
     struct str s = symbols_string(c->symbols, id);
     uint8_t bytes[8] = {0};
 
-    memcpy(bytes, s.p, s.len < sizeof(bytes) ? s.len : sizeof(bytes));
+    if (s.len > 0)
+        memcpy(bytes, s.p, s.len < sizeof(bytes) ? s.len : sizeof(bytes));
     return __builtin_bswap64(get_le64(bytes));
 }
 

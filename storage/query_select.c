@@ -42,7 +42,7 @@ int query_out_of_memory(const struct query *q, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE,
                    "the query needs more than %zu bytes of working memory; ask for a shorter "
-                   "range or raise query.memory_bytes_max",
+                   "range or raise limits.query_memory_bytes_max",
                    arena_limit(q->arena));
 }
 

@@ -228,7 +228,7 @@ int pprof_out(struct merged_profile *p, const struct profile_type *type, int64_t
     if (o.failed)
         return err_set(err, ERR_TOO_LARGE,
                        "the profile needs more than %zu bytes of working memory; ask for a "
-                       "shorter range or raise query.memory_bytes_max",
+                       "shorter range or raise limits.query_memory_bytes_max",
                        arena_limit(arena));
     return 0;
 }

@@ -24,7 +24,7 @@ static int out_of_memory(const struct flamegraph_levels *l, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE,
                    "the flame graph needs more than %zu bytes of working memory; ask for fewer "
-                   "nodes or raise query.memory_bytes_max",
+                   "nodes or raise limits.query_memory_bytes_max",
                    arena_limit(l->arena));
 }
 

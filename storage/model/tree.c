@@ -39,7 +39,7 @@ static int out_of_memory(const struct arena *arena, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE,
                    "the answer needs more than %zu bytes of working memory; ask for a shorter "
-                   "range or raise query.memory_bytes_max",
+                   "range or raise limits.query_memory_bytes_max",
                    arena_limit(arena));
 }
 
