@@ -478,6 +478,8 @@ static void test_every_sync_is_needed(void **state)
     assert_noticed("datasync of FORMAT", (struct mutation){.datasync = "tmp/FORMAT"});
     assert_noticed("datasync of segments", (struct mutation){.datasync = "tmp/object-*"});
     assert_noticed("sync of a segment's directory", (struct mutation){.sync_dir = "seg/*/*"});
+    assert_noticed("sync of a tenant's directory", (struct mutation){.sync_dir = "seg/*"});
+    assert_noticed("sync of seg/", (struct mutation){.sync_dir = "seg"});
 }
 
 int main(void)
