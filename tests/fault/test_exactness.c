@@ -136,7 +136,9 @@ static void add_line(struct lines *l, const struct buf *path, value128 value)
         l->items = realloc(l->items, l->cap * sizeof(*l->items));
         assert_non_null(l->items);
     }
-    l->items[l->count].path = strndup((const char *)path->data, path->len);
+    l->items[l->count].path = calloc(1, path->len + 1);
+    assert_non_null(l->items[l->count].path);
+    memcpy(l->items[l->count].path, path->data, path->len);
     l->items[l->count++].value = value;
 }
 
