@@ -133,7 +133,7 @@ bool str_parse_i64(struct str s, int64_t min, int64_t max, int64_t *out)
 
 bool str_parse_double(struct str s, double *out)
 {
-    char text[128];
+    char text[STR_DOUBLE_MAX + 1];
     char *end;
     double v;
 

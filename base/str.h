@@ -57,7 +57,14 @@ bool str_split(struct str *rest, char separator, struct str *part);
 /* Decimal, whole string, no blanks, optional sign (i64 only). False: not that, or out of range. */
 bool str_parse_i64(struct str s, int64_t min, int64_t max, int64_t *out);
 bool str_parse_u64(struct str s, uint64_t max, uint64_t *out);
-/* Decimal with optional sign, point and exponent; too small becomes 0, too large is false. */
+enum {
+    STR_DOUBLE_MAX = 127, /* characters of a number that str_parse_double() takes */
+};
+
+/*
+ * Decimal with optional sign, point and exponent; too small becomes 0; too large, or longer than
+ * STR_DOUBLE_MAX, is false.
+ */
 bool str_parse_double(struct str s, double *out);
 
 /* Well formed, no surrogates, no overlong forms, up to U+10FFFF. */
