@@ -41,6 +41,7 @@ struct fs_stat {
 
 struct fs_space {
     uint64_t total, available; /* bytes of the volume; available to us */
+    uint64_t block;            /* what files are allocated in */
 };
 
 struct fs_ops {

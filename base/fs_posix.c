@@ -293,6 +293,7 @@ static int posix_space(struct fs *fs, struct fs_space *out, struct err *err)
     *out = (struct fs_space){
         .total = (uint64_t)v.f_blocks * v.f_frsize,
         .available = (uint64_t)v.f_bavail * v.f_frsize,
+        .block = v.f_frsize,
     };
     return 0;
 }

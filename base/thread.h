@@ -26,6 +26,7 @@ enum mutex_rank {
     MUTEX_RANK_CACHE = 55,
     MUTEX_RANK_CATALOG = 60,
     MUTEX_RANK_FS = 70,
+    MUTEX_RANK_LEDGER = 75,
     MUTEX_RANK_QUEUE = 80,
     MUTEX_RANK_LOG = 90, /* a leaf: nothing is taken below it */
 };

@@ -17,6 +17,7 @@
 #include "storage/dedup.h"
 #include "storage/head.h"
 #include "storage/head_encode.h"
+#include "storage/ledger.h"
 #include "storage/segment.h"
 #include "storage/segment_cache.h"
 
@@ -39,7 +40,8 @@ struct ack {
 };
 
 struct storage {
-    struct storage_options o;
+    struct storage_options o; /* o.fs is `ledger` */
+    struct fs *ledger;        /* around the caller's disk */
     struct fs_file *lock;
     uint8_t instance[16];
     struct wal *wal;

@@ -253,6 +253,7 @@ static void storage_free(struct storage *s)
     if (s->blobs)
         s->blobs->ops->free(s->blobs);
     fs_close(s->lock);
+    fs_free(s->ledger);
     cond_destroy(&s->seal_more);
     mutex_destroy(&s->seal_mu);
     mutex_destroy(&s->acks_mu);
@@ -266,6 +267,8 @@ static struct storage *storage_new(const struct storage_options *o)
 
     check(s && o->fs && o->clock);
     s->o = *o;
+    s->ledger = ledger_new(o->fs);
+    s->o.fs = s->ledger;
     mutex_init(&s->mu, MUTEX_RANK_STORAGE, "storage");
     mutex_init(&s->acks_mu, MUTEX_RANK_ACKS, "acks");
     mutex_init(&s->seal_mu, MUTEX_RANK_QUEUE, "sealing");
@@ -283,8 +286,9 @@ int storage_open(const struct storage_options *o, struct storage **out,
     int rc;
 
     memset(recovery, 0, sizeof(*recovery));
-    if ((rc = take_lock(s, err)) == 0 && (rc = fs_make_dirs(o->fs, "tmp", err)) == 0 &&
-        (rc = read_format(s, err)) == 0 && (rc = fs_list(o->fs, "tmp", sweep_temp, s, err)) == 0 &&
+    if ((rc = take_lock(s, err)) == 0 && (rc = ledger_walk(s->ledger, err)) == 0 &&
+        (rc = fs_make_dirs(s->o.fs, "tmp", err)) == 0 && (rc = read_format(s, err)) == 0 &&
+        (rc = fs_list(s->o.fs, "tmp", sweep_temp, s, err)) == 0 &&
         (rc = storage_load_segments(s, recovery, err)) == 0)
         rc = open_wal(s, recovery, err);
     if (rc != 0) {

@@ -437,7 +437,7 @@ static int fault_space(struct fs *base, struct fs_space *out, struct err *err)
         uint64_t total = fs->disk.capacity ? fs->disk.capacity : VOLUME_BYTES;
         uint64_t used = disk_used(&fs->disk);
 
-        *out = (struct fs_space){total, used < total ? total - used : 0};
+        *out = (struct fs_space){total, used < total ? total - used : 0, IMAGE_PAGE};
     }
     return leave(fs, os_errno, "statvfs", ".", err);
 }
