@@ -15,6 +15,7 @@
 
 enum {
     LIST_DEPTH_MAX = 16,
+    NAMING_TRIES = 3,
     QUARANTINE_NAMES_MAX = 10000, /* of one object, before giving up */
 };
 
@@ -126,10 +127,14 @@ static int dir_commit(struct blob_writer *w, struct err *err)
     char dir[FS_PATH_MAX];
     int rc = fs_datasync(w->file, err);
 
-    if (rc == 0)
+    for (int try = 0; rc == 0 && try < NAMING_TRIES; try++) {
         rc = make_dir_of(fs, w->name, err);
-    if (rc == 0)
-        rc = fs_rename(fs, w->temp, w->name, err);
+        if (rc == 0 && (rc = fs_rename(fs, w->temp, w->name, err)) == 0)
+            break;
+        /* Whoever took the last object out of the folder took that too. */
+        if (rc == ERR_NOT_FOUND && try + 1 < NAMING_TRIES)
+            rc = 0;
+    }
     if (rc != 0) {
         dir_abort(w);
         return rc;

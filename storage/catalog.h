@@ -56,4 +56,11 @@ struct catalog {
  */
 int catalog_sqlite_open(const char *path, struct catalog **out, bool *fresh, struct err *err);
 
+/*
+ * Bounds what the file and its log may take together: changes beyond it fail with
+ * ERR_NO_SPACE. *bound is the most that they can come to: more than `bytes` when the
+ * catalog is larger already.
+ */
+int catalog_sqlite_limit(struct catalog *c, uint64_t bytes, uint64_t *bound, struct err *err);
+
 #endif

@@ -31,6 +31,8 @@ enum {
     ASIDE_MAX = 1000,
     BUSY_TIMEOUT_MS = 2000,
     FILE_MODE = 0640,
+    FRAME_BYTES = 24,      /* around a page in SQLite's log */
+    CHECKPOINT_PAGES = 16, /* with a limit: the log is written back this early */
 };
 
 enum statement {
@@ -330,6 +332,29 @@ static void catalog_close(struct catalog *c)
     /* After a failure it stays 0, and the next start checks the file. */
     (void)run(of(c), "UPDATE state SET value = 1 WHERE name = 'clean'", NULL);
     release(of(c));
+}
+
+/* One transaction may write every page into the log once, on top of what waits there. */
+int catalog_sqlite_limit(struct catalog *c, uint64_t bytes, uint64_t *bound, struct err *err)
+{
+    struct catalog_sqlite *s = of(c);
+    int64_t page_bytes, now, pages;
+    char text[128];
+    int rc;
+
+    if ((rc = ask(s, "PRAGMA page_size", &page_bytes, err)) != 0 ||
+        (rc = ask(s, "PRAGMA page_count", &now, err)) != 0)
+        return rc;
+    pages = (int64_t)(bytes / 2) / (page_bytes + FRAME_BYTES) - CHECKPOINT_PAGES;
+    if (pages < now + CHECKPOINT_PAGES)
+        pages = now + CHECKPOINT_PAGES;
+    (void)snprintf(text, sizeof(text), "PRAGMA wal_autocheckpoint = %d", CHECKPOINT_PAGES);
+    if ((rc = run(s, text, err)) != 0 || (rc = run(s, "PRAGMA journal_size_limit = 0", err)) != 0)
+        return rc;
+    (void)snprintf(text, sizeof(text), "PRAGMA max_page_count = %lld", (long long)pages);
+    *bound = (uint64_t)(pages * page_bytes +
+                        (pages + 2 * CHECKPOINT_PAGES) * (page_bytes + FRAME_BYTES));
+    return run(s, text, err);
 }
 
 static const struct catalog_ops sqlite_ops = {

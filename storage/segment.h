@@ -77,6 +77,13 @@ int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct s
 /* Threads: any. */
 struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s); /* NULL is fine */
+/* Does anybody beside the asker hold a reference? For one that no view can find any more. */
+bool segment_is_shared(const struct segment *s);
+/*
+ * It was evicted or replaced: its files may go while somebody reads. Then reading
+ * it fails with ERR_BUSY, ask again, rather than with what the disk says.
+ */
+void segment_doom(struct segment *s);
 const struct segment_meta *segment_meta(const struct segment *s);
 
 /* The services inside, ascending: names and time bounds without reading them. */

@@ -30,9 +30,15 @@ static uint64_t align_up(uint64_t v)
 int segment_reading_open(const struct segment *s, enum segment_file file,
                          struct segment_reading *out, struct err *err)
 {
+    int rc;
+
     *out = (struct segment_reading){.segment = s};
     segment_path(s->meta.tenant, s->meta.day, s->meta.id, s->meta.level, file, out->path);
-    return s->blobs->ops->open(s->blobs, out->path, &out->blob, err);
+    rc = s->blobs->ops->open(s->blobs, out->path, &out->blob, err);
+    if (rc == ERR_NOT_FOUND && atomic_load(&s->doomed))
+        return err_set(err, ERR_BUSY, "'%s' was removed while it was being read: ask again",
+                       out->path);
+    return rc;
 }
 
 void segment_reading_close(struct segment_reading *r)
@@ -384,6 +390,16 @@ void segment_unref(struct segment *s)
         return;
     arena_release(&s->memory);
     free(s);
+}
+
+bool segment_is_shared(const struct segment *s)
+{
+    return atomic_load(&s->refs) > 1;
+}
+
+void segment_doom(struct segment *s)
+{
+    atomic_store(&s->doomed, true);
 }
 
 const struct segment_meta *segment_meta(const struct segment *s)

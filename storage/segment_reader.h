@@ -44,6 +44,7 @@ struct segment_service {
 
 struct segment {
     _Atomic uint32_t refs;
+    _Atomic bool doomed;
     struct blob_store *blobs;
     struct segment_cache *cache;
     struct segment_meta meta;

@@ -24,6 +24,7 @@
 
 #include "storage/dataset.h"
 #include "storage/model/profile.h"
+#include "storage/retention.h"
 #include "storage/wal.h"
 
 #include <stdbool.h>
@@ -55,6 +56,8 @@ struct storage_options {
     uint32_t heads_per_tenant_max; /* open heads; the oldest is sealed beyond it */
     uint64_t cache_bytes_max;      /* decoded segment dictionaries */
     enum storage_dedup dedup;
+    struct retention_rules retention; /* borrowed for as long as the store is open */
+    uint64_t segment_bytes_max;       /* of a segment, about; with a limit a 20th of that at most */
 };
 
 /* Sensible defaults for everything but fs and clock. */
@@ -64,7 +67,7 @@ void storage_options_init(struct storage_options *o);
 struct storage_recovery {
     struct wal_replay_report wal;
     uint64_t rows_replayed, rows_already_sealed;
-    uint32_t segments, segments_quarantined, temps_removed;
+    uint32_t segments, segments_quarantined, temps_removed, segments_evicted;
     bool catalog_rebuilt;
     int64_t duration_ns;
 };
@@ -124,6 +127,8 @@ struct storage_stats {
     uint64_t head_bytes, head_rows, segment_bytes, segment_rows, segment_samples;
     uint64_t pushes, rows, duplicates;
     uint64_t seals, seal_failures;
+    uint64_t evictions, evicted_bytes, evict_failures;
+    uint32_t doomed; /* segments out of the list whose files are still read */
 };
 void storage_stats(struct storage *s, struct storage_stats *out);
 
@@ -132,6 +137,8 @@ int storage_step_commit(struct storage *s, bool hurry, struct err *err);
 int storage_step_spare(struct storage *s, struct err *err);
 int storage_step_seal(struct storage *s, bool force, struct err *err); /* force: any head */
 int storage_step_release(struct storage *s, struct err *err);
+int storage_step_evict(struct storage *s, struct err *err);  /* what retention says */
+int storage_step_unlink(struct storage *s, struct err *err); /* files nobody reads any more */
 
 /* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */
 int storage_verify(struct fs *fs, struct buf *report, struct err *err);

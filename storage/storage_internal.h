@@ -5,6 +5,8 @@
  *   storage_push.c   a push into heads and WAL, acknowledgements
  *   storage_view.c   what a query pins
  *   storage_seal.c   heads into segments, the log's end
+ *   storage_evict.c  segments that have to go
+ *   storage_doomed.c   files of segments that nobody can find any more
  *   storage_threads.c  loops over the steps
  */
 #ifndef STORAGE_STORAGE_INTERNAL_H
@@ -39,6 +41,15 @@ struct ack {
     void *ctx;
 };
 
+/* Out of the list of segments; its files are there until nobody reads it. */
+struct doomed {
+    struct segment *segment;
+    uint64_t
+        lsn; /* of the record that says so: the log keeps it until the files are gone; 0: none */
+    int64_t since_mono_ns;
+    bool unlinked;
+};
+
 struct storage {
     struct storage_options o; /* o.fs is `ledger` */
     struct fs *ledger;        /* around the caller's disk */
@@ -50,7 +61,19 @@ struct storage {
     struct catalog *catalog; /* used by sealing and opening only */
     struct dedup *dedup;
 
-    struct mutex mu; /* guards heads, segments, quarantined */
+    /*
+     * Held by whoever takes segments out of the list, from the look at what is in it to
+     * the swap, and by whoever writes one from others, from naming it to the swap: so what
+     * was evicted does not come back in a merge.
+     */
+    struct mutex publish_mu;
+    struct u64map *evicted_heads; /* while the log is replayed */
+    struct segment_id *evicted_ids;
+    uint32_t evicted_id_count;
+
+    struct mutex mu; /* guards heads, segments, quarantined, doomed */
+    struct doomed *doomed;
+    uint32_t doomed_count, doomed_cap;
     struct head **heads;
     uint32_t head_count, head_cap;
     struct segment **segments;
@@ -62,13 +85,19 @@ struct storage {
     struct encoder *encoders[STORAGE_ENCODERS_MAX];
     uint32_t encoder_count;
 
+    struct mutex catalog_mu; /* around use of the catalog */
+    _Atomic uint64_t evictions, evicted_bytes, evict_failures;
+    _Atomic bool evict_wanted, seal_wanted;
+    uint64_t limit;             /* of everything; 0: none */
+    int64_t evict_look_mono_ns; /* the background thread's own */
+
     /* The sealing thread's own. */
     int64_t seal_again_mono_ns; /* after a failure */
 
     _Atomic uint64_t head_bytes; /* as of the last look, plus what pushes added */
     _Atomic uint64_t pushes, rows, duplicates, seals, seal_failures;
 
-    pthread_t threads[3];
+    pthread_t threads[4];
     uint32_t thread_count;
     _Atomic bool stopping;
     struct mutex seal_mu; /* guards sealing_due; lets the sealing thread sleep */
@@ -81,6 +110,34 @@ void storage_complete_acks(struct storage *s, const struct err *failed);
 /* Adds under s->mu; the list takes the reference. */
 void storage_add_head(struct storage *s, struct head *h);
 void storage_add_segment(struct storage *s, struct segment *seg);
+
+/* Takes over the reference; under s->mu, when the segment has left the list. */
+void storage_doom(struct storage *s, struct segment *seg, uint64_t lsn);
+/* The oldest LSN that the log must keep for what is doomed; UINT64_MAX: none. Under s->mu. */
+uint64_t storage_doomed_lsn(const struct storage *s);
+/* On disk, both files in whole blocks. */
+uint64_t storage_segment_bytes(const struct segment_meta *m);
+void storage_remove_files(struct storage *s, const struct segment_meta *m);
+
+/*
+ * When a write met the quota or a full disk: evicts at least `bytes`, if a rule
+ * about bytes is set. 1: something went, try again; 0: nothing may go; negative failed.
+ */
+int storage_make_room(struct storage *s, uint64_t bytes, struct err *err);
+/* May eviction make room? */
+bool storage_may_evict(const struct storage *s);
+/* Replay: remembers an evict record, then takes out what they name. */
+void storage_note_evicted(struct storage *s, struct str payload);
+void storage_apply_evicted(struct storage *s, struct storage_recovery *recovery);
+/* Options that a limit on the whole bounds: the log, the size of a segment. */
+int storage_fit_limit(struct storage *s, struct err *err);
+uint64_t storage_catalog_share(uint64_t limit);
+/* At the end of opening: what a limit that is lower than before asks for. */
+void storage_settle_limit(struct storage *s);
+
+int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err);
+void storage_catalog_add(struct storage *s, const struct segment_meta *m);
+void storage_catalog_remove(struct storage *s, struct segment_id id);
 
 int32_t storage_day_of(int64_t time_ns);
 struct time_span storage_day_span(int32_t day);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ void storage_options_init(struct storage_options *o)
         .heads_per_tenant_max = 64,
         .cache_bytes_max = 64ULL << 20,
         .dedup = STORAGE_DEDUP_ID,
+        .segment_bytes_max = 1ULL << 30,
     };
 }
 
@@ -141,8 +143,11 @@ struct recovering {
     struct head_replay *replay;
 };
 
+/* In a segment, or in one that was evicted. */
 static bool is_sealed(const struct storage *s, uint64_t head_id)
 {
+    if (s->evicted_heads && u64map_get(s->evicted_heads, head_id))
+        return true;
     for (uint32_t i = 0; i < s->segment_count; i++) {
         const struct segment_meta *m = segment_meta(s->segments[i]);
 
@@ -182,6 +187,16 @@ static void note_dedup(void *ctx, uint64_t key, int64_t time_ns)
         dedup_add(s->dedup, key, now, 0); /* durable long ago */
 }
 
+static int replay_early(void *ctx, const struct wal_replay_record *record, struct err *err)
+{
+    struct recovering *r = ctx;
+
+    (void)err;
+    if (record->type == WAL_EVICT)
+        storage_note_evicted(r->s, record->payload);
+    return 0;
+}
+
 static int replay_record(void *ctx, const struct wal_replay_record *record, struct err *err)
 {
     struct recovering *r = ctx;
@@ -189,6 +204,8 @@ static int replay_record(void *ctx, const struct wal_replay_record *record, stru
     (void)err;
     if (record->type == WAL_PUSH)
         head_replay_record(r->replay, record->lsn, record->epoch, record->payload);
+    else
+        (void)replay_early(ctx, record, err); /* damage before it may have hidden it then */
     return 0;
 }
 
@@ -222,6 +239,7 @@ static int open_wal(struct storage *s, struct storage_recovery *recovery, struct
         .lsn_min = segments_last_lsn(s),
         .bytes_max = s->o.wal_bytes_max,
         .group_bytes_max = s->o.wal_bytes_max / 4,
+        .early = replay_early,
     };
     struct head_replay_counts counts;
     int rc;
@@ -233,6 +251,7 @@ static int open_wal(struct storage *s, struct storage_recovery *recovery, struct
     recovery->rows_replayed = counts.rows;
     recovery->rows_already_sealed = counts.rows_sealed;
     head_replay_free(r.replay);
+    storage_apply_evicted(s, recovery);
     return rc;
 }
 
@@ -242,6 +261,9 @@ static void storage_free(struct storage *s)
         head_unref(s->heads[i]);
     for (uint32_t i = 0; i < s->segment_count; i++)
         segment_unref(s->segments[i]);
+    for (uint32_t i = 0; i < s->doomed_count; i++)
+        segment_unref(s->doomed[i].segment);
+    free(s->doomed);
     free(s->heads);
     free(s->segments);
     for (uint32_t i = 0; i < s->encoder_count; i++)
@@ -256,7 +278,9 @@ static void storage_free(struct storage *s)
     fs_free(s->ledger);
     cond_destroy(&s->seal_more);
     mutex_destroy(&s->seal_mu);
+    mutex_destroy(&s->catalog_mu);
     mutex_destroy(&s->acks_mu);
+    mutex_destroy(&s->publish_mu);
     mutex_destroy(&s->mu);
     free(s);
 }
@@ -271,6 +295,8 @@ static struct storage *storage_new(const struct storage_options *o)
     s->o.fs = s->ledger;
     mutex_init(&s->mu, MUTEX_RANK_STORAGE, "storage");
     mutex_init(&s->acks_mu, MUTEX_RANK_ACKS, "acks");
+    mutex_init(&s->publish_mu, MUTEX_RANK_PUBLISH, "publish");
+    mutex_init(&s->catalog_mu, MUTEX_RANK_CATALOG, "catalog");
     mutex_init(&s->seal_mu, MUTEX_RANK_QUEUE, "sealing");
     cond_init(&s->seal_more);
     s->dedup = dedup_new();
@@ -287,7 +313,8 @@ int storage_open(const struct storage_options *o, struct storage **out,
 
     memset(recovery, 0, sizeof(*recovery));
     if ((rc = take_lock(s, err)) == 0 && (rc = ledger_walk(s->ledger, err)) == 0 &&
-        (rc = fs_make_dirs(s->o.fs, "tmp", err)) == 0 && (rc = read_format(s, err)) == 0 &&
+        (rc = storage_fit_limit(s, err)) == 0 && (rc = fs_make_dirs(s->o.fs, "tmp", err)) == 0 &&
+        (rc = read_format(s, err)) == 0 &&
         (rc = fs_list(s->o.fs, "tmp", sweep_temp, s, err)) == 0 &&
         (rc = storage_load_segments(s, recovery, err)) == 0)
         rc = open_wal(s, recovery, err);
@@ -295,6 +322,7 @@ int storage_open(const struct storage_options *o, struct storage **out,
         storage_free(s);
         return rc;
     }
+    storage_settle_limit(s);
     recovery->segments = s->segment_count;
     recovery->segments_quarantined = s->segments_quarantined;
     recovery->duration_ns = clock_mono_ns(o->clock) - began;
@@ -371,10 +399,14 @@ void storage_stats(struct storage *s, struct storage_stats *out)
         out->segment_rows += m->rows;
         out->segment_samples += m->samples;
     }
+    out->doomed = s->doomed_count;
     mutex_unlock(&s->mu);
     out->pushes = atomic_load(&s->pushes);
     out->rows = atomic_load(&s->rows);
     out->duplicates = atomic_load(&s->duplicates);
     out->seals = atomic_load(&s->seals);
     out->seal_failures = atomic_load(&s->seal_failures);
+    out->evictions = atomic_load(&s->evictions);
+    out->evicted_bytes = atomic_load(&s->evicted_bytes);
+    out->evict_failures = atomic_load(&s->evict_failures);
 }

@@ -375,10 +375,43 @@ static int wait_for_room(struct storage *s, struct err *err)
     return 0;
 }
 
+static int push_once(struct storage *s, const struct push *push, uint64_t *lsn, struct err *err)
+{
+    struct work w = {.s = s, .push = push};
+    int rc;
+
+    arena_init(&w.memory, SIZE_MAX);
+    rc = group_rows(&w, err);
+    for (int try = 0; rc == 0 && !lock_heads(&w); try++)
+        if (try == TRIES_MAX)
+            rc = err_set(err, ERR_BUSY, "the head was sealed %d times meanwhile, retry", try);
+    if (rc == 0) {
+        rc = store(&w, lsn, err);
+        unlock_heads(&w);
+    }
+    arena_release(&w.memory);
+    return rc;
+}
+
+/* A full log is emptied by sealing, a full quota by eviction: both take a moment. */
+static bool passes_soon(const struct storage *s, int rc)
+{
+    return s->thread_count > 0 && (rc == ERR_BUSY || (rc == ERR_NO_SPACE && storage_may_evict(s)));
+}
+
+static void wait_for_seal(struct storage *s)
+{
+    atomic_store(&s->seal_wanted, true);
+    mutex_lock(&s->seal_mu);
+    cond_broadcast(&s->seal_more);
+    (void)cond_wait_for(&s->seal_more, &s->seal_mu, ROOM_WAIT_NS / 60);
+    mutex_unlock(&s->seal_mu);
+}
+
 int storage_push(struct storage *s, const struct push *push, storage_push_done done, void *ctx,
                  struct err *err)
 {
-    struct work w = {.s = s, .push = push};
+    int64_t until = clock_mono_ns(s->o.clock) + ROOM_WAIT_NS;
     uint64_t lsn = 0;
     int rc;
 
@@ -388,17 +421,11 @@ int storage_push(struct storage *s, const struct push *push, storage_push_done d
     }
     if ((rc = wait_for_room(s, err)) != 0)
         return rc;
-    arena_init(&w.memory, SIZE_MAX);
-    rc = group_rows(&w, err);
-    for (int try = 0; rc == 0 && !lock_heads(&w); try++)
-        if (try == TRIES_MAX)
-            rc = err_set(err, ERR_BUSY, "the head was sealed %d times meanwhile, retry", try);
-    if (rc == 0) {
-        rc = store(&w, &lsn, err);
-        unlock_heads(&w);
+    while ((rc = push_once(s, push, &lsn, err)) != 0) {
+        if (!passes_soon(s, rc) || clock_mono_ns(s->o.clock) >= until)
+            return rc;
+        wait_for_seal(s);
     }
-    arena_release(&w.memory);
-    if (rc == 0)
-        add_ack(s, lsn, done, ctx);
-    return rc;
+    add_ack(s, lsn, done, ctx);
+    return 0;
 }

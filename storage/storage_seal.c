@@ -21,6 +21,10 @@
 
 #define RETRY_NS (30 * NS_PER_S)
 
+enum {
+    ROOM_TRIES = 8, /* at writing a segment while eviction makes room for it */
+};
+
 /* All heads of one tenant and day, by service. */
 struct batch {
     struct head **heads;
@@ -119,6 +123,8 @@ static bool has_service(const struct batch *b, struct str service)
 /* All heads of the batch, frozen and referenced. Under s->mu. */
 static void freeze(const struct storage *s, const struct candidate *c, struct batch *out)
 {
+    uint64_t bytes = 0;
+
     out->heads = calloc(c->heads, sizeof(struct head *));
     check(out->heads);
     out->tenant = c->head->key.tenant;
@@ -126,12 +132,15 @@ static void freeze(const struct storage *s, const struct candidate *c, struct ba
     for (uint32_t i = 0; i < s->head_count; i++) {
         struct head *h = s->heads[i];
 
-        /* One head per service: another one waits for the next step. */
-        if (!same_batch(h, c->head) || has_service(out, h->key.service))
+        /* One head per service, and no more than a segment may hold: others wait for the next step.
+         */
+        if (!same_batch(h, c->head) || has_service(out, h->key.service) ||
+            (out->count > 0 && bytes + head_bytes(h) > s->o.segment_bytes_max))
             continue;
         mutex_lock(&h->mu);
         h->frozen = true;
         mutex_unlock(&h->mu);
+        bytes += head_bytes(h);
         out->heads[out->count++] = head_ref(h);
     }
 }
@@ -172,6 +181,16 @@ static void release_batch(struct batch *b)
     free(b->heads);
 }
 
+/* More than its segment takes. */
+static uint64_t batch_bytes(const struct batch *b)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < b->count; i++)
+        bytes += head_bytes(b->heads[i]);
+    return bytes;
+}
+
 static uint64_t batch_last_lsn(const struct batch *b)
 {
     uint64_t last = 0;
@@ -182,8 +201,7 @@ static uint64_t batch_last_lsn(const struct batch *b)
     return last;
 }
 
-/* Frozen heads do not change, but the log may still owe them a sync. */
-static int make_durable(struct storage *s, uint64_t lsn, struct err *err)
+int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err)
 {
     while (wal_durable_lsn(s->wal) < lsn) {
         int rc;
@@ -199,6 +217,8 @@ static int make_durable(struct storage *s, uint64_t lsn, struct err *err)
             mutex_unlock(&s->seal_mu);
             wal_stats(s->wal, &stats);
             rc = stats.read_only ? err_set(err, ERR_IO, "the log is read-only") : 0;
+            if (rc == 0 && atomic_load(&s->stopping))
+                rc = err_set(err, ERR_CANCELED, "the store is closing");
         }
         if (rc < 0)
             return rc;
@@ -247,6 +267,7 @@ static void swap_in(struct storage *s, const struct batch *b, struct segment *se
     if (seg)
         storage_add_segment(s, seg);
     mutex_unlock(&s->mu);
+    atomic_store(&s->evict_wanted, true);
     count_heads(s);
 }
 
@@ -285,26 +306,23 @@ static int write_segment(struct storage *s, const struct batch *b, struct segmen
     return rc;
 }
 
-static void tell_catalog(struct storage *s, const struct segment *seg)
-{
-    struct err err;
-
-    /* A cache: start-up finds the segment without it. */
-    if (s->catalog && s->catalog->ops->add(s->catalog, segment_meta(seg), &err) != 0)
-        log_warn("catalog not updated, it will be rebuilt at start", LOG_ERR(&err));
-}
-
 static int seal(struct storage *s, struct batch *b, struct err *err)
 {
     struct segment *seg = NULL;
-    int rc = make_durable(s, batch_last_lsn(b), err);
+    /* Frozen heads do not change, but the log may still owe them a sync. */
+    int rc = storage_wait_durable(s, batch_last_lsn(b), err);
 
-    if (rc == 0)
+    for (int try = 0; rc == 0 && try < ROOM_TRIES; try++) {
         rc = write_segment(s, b, &seg, err);
+        if (rc != ERR_NO_SPACE || try + 1 == ROOM_TRIES ||
+            storage_make_room(s, batch_bytes(b), NULL) <= 0)
+            break;
+        rc = 0;
+    }
     if (rc != 0)
         return rc;
     if (seg)
-        tell_catalog(s, seg);
+        storage_catalog_add(s, segment_meta(seg));
     swap_in(s, b, seg);
     return 0;
 }
@@ -360,6 +378,8 @@ int storage_step_release(struct storage *s, struct err *err)
             floor = s->heads[i]->first_lsn;
         mutex_unlock(&s->heads[i]->mu);
     }
+    if (storage_doomed_lsn(s) < floor)
+        floor = storage_doomed_lsn(s);
     mutex_unlock(&s->mu);
     return wal_release(s->wal, floor < retries ? floor : retries, err);
 }

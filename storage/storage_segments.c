@@ -137,19 +137,6 @@ static bool is_repeated(struct storage *s, const struct u64map *holders, struct 
     return m->source_count > 0;
 }
 
-static void remove_files(struct storage *s, const struct segment_meta *m)
-{
-    static const enum segment_file files[] = {SEGMENT_FILE_AGG, SEGMENT_FILE_SMP};
-    char path[SEGMENT_PATH_MAX];
-    struct err err;
-
-    for (int i = 0; i < 2; i++) {
-        segment_path(m->tenant, m->day, m->id, m->level, files[i], path);
-        if (s->blobs->ops->remove(s->blobs, path, &err) != 0)
-            log_warn("cannot remove a repeated segment", LOG_ERR(&err));
-    }
-}
-
 /*
  * A seal whose last sync failed may have left its segment; the heads stayed, and were
  * sealed again with at least as many others. What another segment holds counts once.
@@ -172,7 +159,7 @@ static void drop_repeated(struct storage *s)
             continue;
         }
         log_warn("segment removed, another holds all of its heads");
-        remove_files(s, segment_meta(all[i]));
+        storage_remove_files(s, segment_meta(all[i]));
         segment_unref(all[i]);
     }
     s->segment_count = kept;
@@ -232,6 +219,22 @@ static int compare(void *ctx, const struct segment_meta *meta, enum catalog_stat
     return 0;
 }
 
+/* With a limit on the whole the catalog has a share of it. */
+static int limit_catalog(struct storage *s, struct err *err)
+{
+    struct ledger_usage usage;
+    uint64_t bound;
+    int rc;
+
+    ledger_usage(s->ledger, &usage);
+    if (usage.limit == 0)
+        return 0;
+    rc = catalog_sqlite_limit(s->catalog, storage_catalog_share(usage.limit), &bound, err);
+    if (rc == 0)
+        ledger_set_catalog(s->ledger, bound);
+    return rc;
+}
+
 /* A cache that cannot be had is no reason not to start. */
 static void settle_catalog(struct storage *s, struct storage_recovery *recovery)
 {
@@ -243,6 +246,8 @@ static void settle_catalog(struct storage *s, struct storage_recovery *recovery)
     if (!s->o.catalog_path)
         return;
     rc = catalog_sqlite_open(s->o.catalog_path, &s->catalog, &fresh, &err);
+    if (rc == 0)
+        rc = limit_catalog(s, &err);
     if (rc == 0)
         rc = s->catalog->ops->load(s->catalog, compare, &c, &err);
     if (rc == 0 && (c.differs || c.rows != s->segment_count)) {

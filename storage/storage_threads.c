@@ -20,7 +20,11 @@ int storage_step_commit(struct storage *s, bool hurry, struct err *err)
 
 int storage_step_spare(struct storage *s, struct err *err)
 {
-    return wal_prepare_spare(s->wal, err);
+    int rc = wal_prepare_spare(s->wal, err);
+
+    if (rc == ERR_NO_SPACE && storage_make_room(s, s->o.wal_file_bytes_max, NULL) > 0)
+        rc = wal_prepare_spare(s->wal, err);
+    return rc;
 }
 
 static void *commit_loop(void *arg)
@@ -78,7 +82,7 @@ static void *seal_loop(void *arg)
         struct err err;
         int rc = 0;
 
-        if (clock_mono_ns(s->o.clock) >= next ||
+        if (clock_mono_ns(s->o.clock) >= next || atomic_exchange(&s->seal_wanted, false) ||
             atomic_load(&s->head_bytes) >= s->o.head_bytes_max) {
             rc = storage_step_seal(s, false, &err);
             if (rc >= 0)
@@ -92,12 +96,43 @@ static void *seal_loop(void *arg)
     return NULL;
 }
 
+/* What can wait: in this order, each in small steps. */
+static void *background_loop(void *arg)
+{
+    static int (*const steps[])(struct storage * s, struct err * err) = {storage_step_evict,
+                                                                         storage_step_unlink};
+    static struct log_limit limit;
+    struct storage *s = arg;
+
+    while (!atomic_load(&s->stopping)) {
+        bool did = false;
+
+        for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+            uint64_t held_back;
+            struct err err;
+            int rc = steps[i](s, &err);
+
+            did = did || rc > 0;
+            if (rc < 0 && !atomic_load(&s->stopping) &&
+                log_limit_pass(&limit, clock_mono_ns(s->o.clock), 10 * NS_PER_S, &held_back))
+                log_error("background work failed, it will be tried again", LOG_ERR(&err),
+                          LOG_U64("repeats", held_back));
+        }
+        if (!did)
+            wait_for_work(s);
+    }
+    return NULL;
+}
+
 int storage_start(struct storage *s, struct err *err)
 {
     static const struct {
         const char *name;
         void *(*run)(void *);
-    } loops[] = {{"fk-commit", commit_loop}, {"fk-spare", spare_loop}, {"fk-seal", seal_loop}};
+    } loops[] = {{"fk-commit", commit_loop},
+                 {"fk-spare", spare_loop},
+                 {"fk-seal", seal_loop},
+                 {"fk-background", background_loop}};
 
     for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
         int rc = thread_start(&s->threads[s->thread_count], loops[i].name, loops[i].run, s, err);

@@ -45,6 +45,17 @@ uint64_t wal_last_lsn(const struct wal *wal)
     return lsn;
 }
 
+uint64_t wal_first_lsn(const struct wal *wal)
+{
+    struct wal *w = (struct wal *)(uintptr_t)wal;
+    uint64_t lsn;
+
+    mutex_lock(&w->mu);
+    lsn = w->first_lsn;
+    mutex_unlock(&w->mu);
+    return lsn;
+}
+
 bool wal_assign_spare(struct wal *w, uint32_t epoch, uint64_t bytes)
 {
     for (uint32_t i = 0; i < w->spare_count; i++) {
@@ -79,12 +90,16 @@ static bool is_full(const struct wal *w, uint64_t more)
 }
 
 /* The next file for appends; ERR_BUSY or ERR_NO_SPACE when there is none yet. */
-static int rotate(struct wal *w, uint64_t record_bytes, struct err *err)
+static int rotate(struct wal *w, enum wal_type type, uint64_t record_bytes, struct err *err)
 {
-    uint64_t bytes = WAL_HEADER_BYTES + record_bytes;
+    uint64_t bytes = WAL_HEADER_BYTES + record_bytes + w->room_kept;
     int64_t now = clock_mono_ns(w->o.clock);
 
-    if (is_full(w, bytes > w->file_bytes ? bytes : w->file_bytes))
+    if (bytes > w->o.bytes_max / 2)
+        return err_set(err, ERR_TOO_LARGE,
+                       "%llu bytes of log for one push: at most half of wal.max_bytes (%llu)",
+                       (unsigned long long)bytes, (unsigned long long)w->o.bytes_max);
+    if (type == WAL_PUSH && is_full(w, bytes > w->file_bytes ? bytes : w->file_bytes))
         return err_set(err, ERR_BUSY,
                        "the log is full (wal.bytes_max %llu): sealing is behind, retry later",
                        (unsigned long long)w->o.bytes_max);
@@ -164,7 +179,8 @@ static int append_locked(struct wal *w, uint32_t epoch, enum wal_type type, stru
     if (w->pending_bytes > 0 && w->pending_bytes + size > w->o.group_bytes_max)
         return err_set(err, ERR_BUSY, "%llu bytes wait for the log's disk, retry later",
                        (unsigned long long)w->pending_bytes);
-    if (epoch == w->epoch && size > w->file_room && (rc = rotate(w, size, err)) != 0)
+    if (epoch == w->epoch && size + (type == WAL_PUSH ? w->room_kept : 0) > w->file_room &&
+        (rc = rotate(w, type, size, err)) != 0)
         return rc;
     if (epoch != w->epoch)
         return err_set(err, ERR_STALE, "log file %u is complete", epoch);
@@ -392,6 +408,8 @@ int wal_release(struct wal *wal, uint64_t floor, struct err *err)
             return rc;
         mutex_lock(&wal->mu);
         wal->files = f->next;
+        if (f->last_lsn >= wal->first_lsn)
+            wal->first_lsn = f->last_lsn + 1;
         if (keep)
             wal->spares[wal->spare_count++] = (struct wal_spare){number, f->size};
         else
@@ -450,6 +468,9 @@ int wal_open(const struct wal_options *options, wal_replay_fn replay, void *ctx,
     mutex_init(&w->mu, MUTEX_RANK_WAL, "wal");
     cond_init(&w->more);
     w->file_bytes = options->file_bytes_min;
+    w->room_kept = options->file_bytes_min / WAL_ROOM_PART;
+    if (w->room_kept > WAL_ROOM_KEPT)
+        w->room_kept = WAL_ROOM_KEPT;
     memset(report, 0, sizeof(*report));
     rc = fs_make_dirs(options->fs, "wal", err);
     if (rc == 0)

@@ -51,21 +51,31 @@ enum wal_sync {
 
 /* What a record means. */
 enum wal_type {
-    WAL_PUSH = 1, /* payload: head_encode.h, all rows of one push */
-    WAL_MARK = 2, /* payload: head ids that are published in a segment */
+    WAL_PUSH = 1,  /* payload: head_encode.h, all rows of one push */
+    WAL_MARK = 2,  /* payload: head ids that are published in a segment */
+    WAL_EVICT = 3, /* payload: evict_record.h; rows of these heads do not come back */
 };
+
+struct wal_replay_record;
+/* Called in LSN order, each LSN once. A negative return stops the replay with that code. */
+typedef int (*wal_replay_fn)(void *ctx, const struct wal_replay_record *record, struct err *err);
 
 struct wal_options {
     struct fs *fs;
     const struct clock *clock;
     uint8_t instance[16]; /* of FORMAT; a file of another instance is refused */
     enum wal_sync sync;
-    int64_t window_ns;        /* group commit window; default 20 ms */
-    int64_t interval_ns;      /* WAL_SYNC_INTERVAL: longest time without a sync */
-    uint64_t file_bytes_min;  /* default 4 MiB */
-    uint64_t file_bytes_max;  /* default 64 MiB */
-    uint64_t lsn_min;         /* LSNs start above it: segments have seen those below */
-    uint64_t bytes_max;       /* all files together; beyond it appends answer ERR_BUSY */
+    int64_t window_ns;       /* group commit window; default 20 ms */
+    int64_t interval_ns;     /* WAL_SYNC_INTERVAL: longest time without a sync */
+    uint64_t file_bytes_min; /* default 4 MiB */
+    uint64_t file_bytes_max; /* default 64 MiB */
+    uint64_t lsn_min;        /* LSNs start above it: segments have seen those below */
+    uint64_t bytes_max;      /* all files together; beyond it appends answer ERR_BUSY */
+    /*
+     * Optional: gets all records that are not pushes before the replay begins, so that it
+     * can leave out what they make void. They come again in their place.
+     */
+    wal_replay_fn early;
     uint64_t group_bytes_max; /* unwritten bytes in memory; beyond it appends answer ERR_BUSY */
 };
 
@@ -75,9 +85,6 @@ struct wal_replay_record {
     uint32_t epoch;     /* of the file it came from */
     struct str payload; /* valid during the call */
 };
-
-/* Called in LSN order, each LSN once. A negative return stops the replay with that code. */
-typedef int (*wal_replay_fn)(void *ctx, const struct wal_replay_record *record, struct err *err);
 
 struct wal_replay_report {
     uint64_t records, bytes, last_lsn;
@@ -104,7 +111,9 @@ uint32_t wal_epoch(const struct wal *wal);
  * Appends one record for the current epoch; returns 0 and *lsn. Otherwise
  * nothing was appended: ERR_STALE (the file changed: encode again for
  * wal_epoch()), ERR_BUSY (group or log is full: retry later), ERR_NO_SPACE (no
- * file could be made), ERR_IO (read-only after a failed sync).
+ * file could be made), ERR_IO (read-only after a failed sync), ERR_TOO_LARGE
+ * (more than half of the log). In every file some room is kept for records
+ * other than pushes, and a full log takes them too: they are what empties it.
  */
 int wal_append(struct wal *wal, uint32_t epoch, enum wal_type type, struct str payload,
                uint64_t *lsn, struct err *err);
@@ -112,6 +121,8 @@ int wal_append(struct wal *wal, uint32_t epoch, enum wal_type type, struct str p
 /* Highest LSN that survives a power cut (WAL_SYNC_INTERVAL: a process crash). Lock free. */
 uint64_t wal_durable_lsn(const struct wal *wal);
 uint64_t wal_last_lsn(const struct wal *wal);
+/* No file holds a record below it. */
+uint64_t wal_first_lsn(const struct wal *wal);
 
 /*
  * One step: if a group is due (or `hurry`), write and sync it. Returns 1 when a

@@ -21,6 +21,8 @@ enum {
     WAL_SPARE_LARGE = 16 << 20, /* of files this large one spare is enough: they fill slowly */
     WAL_SPARES_MAX = 8,
     WAL_ZERO_CHUNK = 1 << 20,
+    WAL_ROOM_KEPT = 4096, /* of a file, at most; and at most a part of it */
+    WAL_ROOM_PART = 16,
 };
 
 struct wal_group {
@@ -57,6 +59,8 @@ struct wal {
     uint64_t next_lsn;
     uint32_t epoch;      /* that appends go to */
     uint64_t file_room;  /* bytes left in that epoch's file for appends */
+    uint64_t room_kept;  /* of them, for records other than pushes */
+    uint64_t first_lsn;  /* below it nothing is left */
     uint64_t file_bytes; /* size of the next spare */
     int64_t rotated_mono_ns;
     struct wal_file *files, *last_file; /* in order; with the one being written */

@@ -42,6 +42,8 @@ struct replay {
     struct found *found;
     uint32_t count;
     uint64_t last_lsn; /* applied */
+    bool others;       /* records that are not pushes were seen */
+    bool early;        /* the pass for these: nothing is counted, said or changed */
 };
 
 static bool parse_name(const char *name, uint32_t *epoch)
@@ -155,6 +157,8 @@ static void quarantine(struct replay *r, uint32_t epoch, struct str data, const 
     struct err err;
     int rc;
 
+    if (r->early)
+        return;
     r->report->files_quarantined++;
     (void)snprintf(path, sizeof(path), "quarantine/%010u.wal", epoch);
     rc = fs_make_dirs(r->w->o.fs, "quarantine", &err);
@@ -215,6 +219,8 @@ static int apply(struct replay *r, const struct wal_record *record, struct err *
     if (record->lsn <= r->last_lsn)
         return 0;
     r->last_lsn = record->lsn;
+    if (r->early && record->type == WAL_PUSH)
+        return 0;
     r->report->records++;
     r->report->bytes += record->payload.len;
     return r->fn(r->ctx, &out, err);
@@ -430,6 +436,46 @@ static int second_pass(struct replay *r, struct err *err)
     return rc;
 }
 
+/* Is there a record that is no push? Where the file is damaged, it may not be seen. */
+static bool has_others(struct str data)
+{
+    uint64_t offset = WAL_HEADER_BYTES;
+
+    while (offset + WAL_RECORD_BYTES <= data.len && data.p[offset + 4] == WAL_PUSH)
+        offset += wal_record_size(get_le32(data.p + offset));
+    return offset + WAL_RECORD_BYTES <= data.len && data.p[offset + 4] != 0;
+}
+
+/*
+ * What is not a push may say that earlier pushes do not matter any more: whoever
+ * replays them wants to know first. The same records as in the second pass.
+ */
+static int early_pass(const struct replay *r, struct err *err)
+{
+    struct wal_replay_report none = {0};
+    struct replay e = *r;
+    int rc = 0;
+
+    e.early = true;
+    e.fn = r->w->o.early;
+    e.report = &none;
+    for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
+        struct found f = r->found[i];
+        uint64_t file_last = 0, used = 0;
+        struct str data;
+
+        if (!f.counts)
+            continue;
+        if (f.headless)
+            f.first_lsn = e.last_lsn + 1;
+        if ((rc = read_file(&e, f.epoch, &data, err)) != 0)
+            return rc;
+        rc = replay_file(&e, &f, data, limit_of(r, i), &file_last, &used, err);
+        free_data(data);
+    }
+    return rc;
+}
+
 static int first_pass(struct replay *r, struct err *err)
 {
     int rc = fs_list(r->w->o.fs, "wal", note_name, r, err);
@@ -441,9 +487,19 @@ static int first_pass(struct replay *r, struct err *err)
         if ((rc = read_file(r, r->found[i].epoch, &data, err)) != 0)
             break;
         classify(r, &r->found[i], data);
+        r->others = r->others || (r->found[i].counts && has_others(data));
         free_data(data);
     }
     return rc;
+}
+
+/* The lowest LSN that a file may still hold; 0 when the first file does not say. */
+static uint64_t first_lsn_of(const struct replay *r)
+{
+    for (uint32_t i = 0; i < r->count; i++)
+        if (r->found[i].counts)
+            return r->found[i].headless ? 0 : r->found[i].first_lsn;
+    return r->last_lsn + 1;
 }
 
 int wal_replay_files(struct wal *w, wal_replay_fn fn, void *ctx, struct wal_replay_report *report,
@@ -455,13 +511,16 @@ int wal_replay_files(struct wal *w, wal_replay_fn fn, void *ctx, struct wal_repl
     r.found = calloc(FILES_MAX, sizeof(*r.found));
     check(r.found);
     rc = first_pass(&r, err);
+    if (rc == 0 && r.others && w->o.early)
+        rc = early_pass(&r, err);
     if (rc == 0)
         rc = second_pass(&r, err);
     if (r.count > 0)
         w->epoch = r.found[r.count - 1].epoch;
-    free(r.found);
     if (r.last_lsn < w->o.lsn_min)
         r.last_lsn = w->o.lsn_min;
+    w->first_lsn = first_lsn_of(&r);
+    free(r.found);
     report->last_lsn = r.last_lsn;
     w->next_lsn = r.last_lsn + 1;
     *last_lsn = r.last_lsn;
