@@ -2,6 +2,7 @@
 #include "server/app.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "api/api.h"
 #include "api/router.h"
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
@@ -40,6 +42,8 @@ struct app {
     struct api api;
     struct http_app http_app;
     struct http_server *http;
+    struct retention_rules retention;
+    struct retention_tenant *tenants;
 };
 
 static void fill_storage_options(const struct app *app, struct storage_options *o)
@@ -60,6 +64,28 @@ static void fill_storage_options(const struct app *app, struct storage_options *
     o->heads_per_tenant_max = (uint32_t)c->head_tenant_max;
     o->cache_bytes_max = c->cache_max_bytes;
     o->dedup = (enum storage_dedup)c->ingest_dedup;
+    o->retention = app->retention;
+}
+
+static void fill_retention(struct app *app)
+{
+    const struct config *c = app->config;
+    struct retention_rules *r = &app->retention;
+    bool percent = (c->retention_max_bytes & CONFIG_PERCENT) != 0;
+    app->tenants = calloc((size_t)c->tenant_count + 1, sizeof(*app->tenants));
+    check(app->tenants);
+    for (uint32_t i = 0; i < c->tenant_count; i++)
+        app->tenants[i] = (struct retention_tenant){str_from(c->tenants[i].name),
+                                                    c->tenants[i].retention_max_bytes,
+                                                    c->tenants[i].retention_max_age};
+    *r = (struct retention_rules){
+        .max_bytes = percent ? 0 : c->retention_max_bytes,
+        .max_percent = percent ? (uint32_t)(c->retention_max_bytes & ~CONFIG_PERCENT) : 0,
+        .min_free_bytes = c->retention_min_free_bytes,
+        .max_age_ns = c->retention_max_age,
+        .tenants = app->tenants,
+        .tenant_count = c->tenant_count,
+    };
 }
 
 /* What start-up found, in one line; a warning when something was wrong. */
@@ -82,6 +108,7 @@ static int open_storage(struct app *app, struct err *err)
     struct storage_options options;
     struct storage_recovery recovery = {0};
     char catalog[CATALOG_PATH_MAX];
+    fill_retention(app);
     fill_storage_options(app, &options);
     if (snprintf(catalog, sizeof(catalog), "%s/catalog.sqlite", app->config->data) <
         (int)sizeof(catalog))
@@ -196,6 +223,7 @@ static void app_stop(struct app *app)
     if (storage_close(app->storage, deadline_ns, &err) != 0)
         log_error("storage did not close cleanly", LOG_ERR(&err));
     fs_free(app->fs);
+    free(app->tenants);
 }
 
 int app_serve(const struct config *config)

@@ -18,12 +18,17 @@
 #include "server/config_notes.h"
 #include "server/config_value.h"
 
-enum { NOTES_BYTES_MAX = 4 << 20 };
+enum {
+    NOTES_BYTES_MAX = 4 << 20,
+    RETENTION_SAMPLES_FIRST = 1, /* of retention.policy */
+    RETENTION_BYTES_MIN = 16 << 20,
+};
 
 enum option_type {
     TYPE_BOOL,
     TYPE_INT,
     TYPE_BYTES,
+    TYPE_SPACE,
     TYPE_DURATION,
     TYPE_STRING,
     TYPE_CHOICE,
@@ -219,6 +224,8 @@ static const char *type_hint(const struct option *o)
         return "a whole number, not negative";
     case TYPE_BYTES:
         return "a size such as 4096, 64MiB or 1GB";
+    case TYPE_SPACE:
+        return "a size such as 64MiB or 200GB, or a part of the volume such as 80%";
     case TYPE_DURATION:
         return "a duration such as 20ms, 90s or 1h30m";
     case TYPE_STRING:
@@ -263,6 +270,8 @@ static bool store_value(struct config *c, const struct option *o, const char *te
                store_number(member, o->size, (uint64_t)number);
     case TYPE_BYTES:
         return config_parse_bytes(text, &bytes) && store_number(member, o->size, bytes);
+    case TYPE_SPACE:
+        return config_parse_space(text, &bytes) && store_number(member, o->size, bytes);
     case TYPE_CHOICE:
         number = choice_index(o->choices, text);
         memcpy(member, &(int){(int)number}, sizeof(int));
@@ -291,6 +300,24 @@ static int apply(struct config *c, const struct config_notes *notes, int option,
     return note->source == CONFIG_FLAG ? EXIT_USAGE : EXIT_CONFIG;
 }
 
+static int check_retention(const struct config *c, struct err *err)
+{
+    if (c->retention_policy == RETENTION_SAMPLES_FIRST) {
+        err_set(err, ERR_INVALID,
+                "retention.policy: samples-first needs rollups that outlive samples, which this "
+                "version does not write; use whole");
+        return EXIT_CONFIG;
+    }
+    if (!(c->retention_max_bytes & CONFIG_PERCENT) && c->retention_max_bytes > 0 &&
+        c->retention_max_bytes < RETENTION_BYTES_MIN) {
+        err_set(err, ERR_INVALID,
+                "retention.max_bytes: %" PRIu64 " bytes are too few to work with; at least %d",
+                c->retention_max_bytes, RETENTION_BYTES_MIN);
+        return EXIT_CONFIG;
+    }
+    return EXIT_OK;
+}
+
 /* What no single value can tell. */
 static int check_whole(const struct config *c, struct err *err)
 {
@@ -317,7 +344,7 @@ static int check_whole(const struct config *c, struct err *err)
         err_set(err, ERR_INVALID, "wal.file.min_bytes is more than wal.file.max_bytes");
         return EXIT_CONFIG;
     }
-    return EXIT_OK;
+    return check_retention(c, err);
 }
 
 /* The file named by flag or environment, read before them: they win. */
@@ -339,7 +366,7 @@ static int read_all(struct config_notes *notes, int argc, char **argv, char **en
 int config_load(struct config *c, int argc, char **argv, char **envp, struct err *err)
 {
     struct arena arena;
-    struct config_notes notes = {.arena = &arena};
+    struct config_notes notes = {.arena = &arena, .config = c};
     memset(c, 0, sizeof(*c));
     arena_init(&arena, NOTES_BYTES_MAX);
     int rc = read_all(&notes, argc, argv, envp, err);
@@ -358,6 +385,7 @@ int config_load(struct config *c, int argc, char **argv, char **envp, struct err
 
 void config_release(struct config *c)
 {
+    config_tenants_release(c);
     for (int i = 0; i < CONFIG_OPTION_COUNT; i++) {
         char *text;
         if (options[i].type != TYPE_STRING)
@@ -406,6 +434,9 @@ const char *config_text(const struct config *c, enum config_option option,
     case TYPE_BYTES:
         config_format_bytes(load_number(member, o->size), text, CONFIG_TEXT_MAX);
         break;
+    case TYPE_SPACE:
+        config_format_space(load_number(member, o->size), text, CONFIG_TEXT_MAX);
+        break;
     case TYPE_DURATION:
         config_format_duration((int64_t)load_number(member, o->size), text, CONFIG_TEXT_MAX);
         break;
@@ -452,6 +483,7 @@ void config_print(const struct config *c, FILE *out)
             fprintf(out, " # %s", sources[c->source[i]]);
         fputc('\n', out);
     }
+    config_tenants_print(c, out);
 }
 
 void config_help(FILE *out)

@@ -30,8 +30,11 @@ enum {
 #define CONFIG_TYPE_BOOL bool
 #define CONFIG_TYPE_INT int64_t
 #define CONFIG_TYPE_BYTES uint64_t
+#define CONFIG_TYPE_SPACE uint64_t
 #define CONFIG_TYPE_DURATION int64_t
 #define CONFIG_TYPE_STRING char *
+
+#define CONFIG_PERCENT (1ULL << 63) /* of a SPACE: the rest is a percentage */
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_FLAG };
 
@@ -46,6 +49,19 @@ enum config_option {
     CONFIG_OPTION_COUNT
 };
 
+/*
+ * What `tenants:` of the YAML file says about one:
+ *
+ *     tenants:
+ *       team-a:
+ *         retention: {max_bytes: 20GiB, max_age: 30d}
+ */
+struct config_tenant {
+    char *name;
+    uint64_t retention_max_bytes; /* 0: no limit of its own */
+    int64_t retention_max_age;    /* 0: as everybody */
+};
+
 struct config {
 #define OPTION(type, member, name, value, help) CONFIG_TYPE_##type member;
 #define CHOICE(member, name, value, choices, help) int member;
@@ -56,6 +72,8 @@ struct config {
 #undef LIMIT
     struct limits limits;
     enum config_source source[CONFIG_OPTION_COUNT];
+    struct config_tenant *tenants;
+    uint32_t tenant_count;
 };
 
 /*

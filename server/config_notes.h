@@ -17,7 +17,8 @@ struct config_note {
 };
 
 struct config_notes {
-    struct arena *arena; /* holds the texts */
+    struct arena *arena;   /* holds the texts */
+    struct config *config; /* only the file names tenants: what it says goes there at once */
     struct config_note list[CONFIG_OPTION_COUNT];
 };
 
@@ -28,6 +29,12 @@ const char *config_option_nearest(const char *name);
 /* Copies text and where. EXIT_OK or EXIT_CONFIG. */
 int config_note(struct config_notes *notes, int option, const char *text, enum config_source source,
                 const char *where, struct err *err);
+
+/* `name` begins with "tenants.". EXIT_OK or EXIT_CONFIG. */
+int config_tenant_note(struct config *c, const char *name, const char *text, const char *where,
+                       struct err *err);
+void config_tenants_print(const struct config *c, FILE *out);
+void config_tenants_release(struct config *c);
 
 /*
  * Reads a YAML mapping; keys may be nested or dotted (`wal: {sync: group}` or

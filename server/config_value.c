@@ -8,6 +8,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/str.h"
+#include "server/config.h"
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -119,6 +122,26 @@ bool config_parse_bytes(const char *text, uint64_t *out)
         if (strcasecmp(text, byte_units[i].name) == 0)
             return scaled(whole, part, scale, byte_units[i].factor, out);
     return false;
+}
+
+bool config_parse_space(const char *text, uint64_t *out)
+{
+    size_t len = strlen(text);
+    uint64_t percent;
+    if (len == 0 || text[len - 1] != '%')
+        return config_parse_bytes(text, out) && !(*out & CONFIG_PERCENT);
+    if (!str_parse_u64((struct str){text, len - 1}, 100, &percent) || percent == 0)
+        return false;
+    *out = CONFIG_PERCENT | percent;
+    return true;
+}
+
+void config_format_space(uint64_t value, char *out, size_t size)
+{
+    if (value & CONFIG_PERCENT)
+        snprintf(out, size, "%u%%", (unsigned int)(value & ~CONFIG_PERCENT));
+    else
+        config_format_bytes(value, out, size);
 }
 
 bool config_parse_duration(const char *text, int64_t *out)

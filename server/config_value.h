@@ -18,6 +18,9 @@ bool config_parse_bytes(const char *text, uint64_t *out);
 /* "20ms", "1h30m", "7d", "0"; nanoseconds, not negative. */
 bool config_parse_duration(const char *text, int64_t *out);
 
+/* As bytes, or "80%": CONFIG_PERCENT of config.h and the percentage. */
+bool config_parse_space(const char *text, uint64_t *out);
+void config_format_space(uint64_t value, char *out, size_t size);
 void config_format_bytes(uint64_t value, char *out, size_t size);
 void config_format_duration(int64_t ns, char *out, size_t size);
 

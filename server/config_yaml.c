@@ -15,7 +15,7 @@
 
 enum {
     DEPTH_MAX = 8,
-    NAME_MAX_BYTES = 128,
+    NAME_MAX_BYTES = 256,
     FILE_MAX_BYTES = 1 << 20, /* a configuration is a page or two */
 };
 
@@ -55,6 +55,9 @@ static int take_value(struct reader *r, const yaml_event_t *e)
     const char *text = (const char *)e->data.scalar.value;
     char where[512];
     r->have_key = false;
+    snprintf(where, sizeof(where), "%s:%zu", r->path, e->start_mark.line + 1);
+    if (strncmp(r->name, "tenants.", 8) == 0)
+        return config_tenant_note(r->notes->config, r->name, text, where, r->err);
     int option = config_option_find(r->name);
     if (option < 0) {
         err_set(r->err, ERR_INVALID, "%s:%zu: unknown option '%s'; did you mean '%s'?", r->path,
@@ -67,7 +70,6 @@ static int take_value(struct reader *r, const yaml_event_t *e)
         return fail(r, e, "a second value for ", r->name);
     if (strlen(text) != e->data.scalar.length)
         return fail(r, e, "NUL in the value of ", r->name);
-    snprintf(where, sizeof(where), "%s:%zu", r->path, e->start_mark.line + 1);
     return config_note(r->notes, option, text, CONFIG_FILE, where, r->err);
 }
 

@@ -195,6 +195,42 @@ static void test_what_is_printed_reads_back_the_same(void **state)
     config_release(&b);
 }
 
+static void test_retention_takes_bytes_or_a_part_and_tenants_of_the_file(void **state)
+{
+    static const char *const mistakes[] = {
+        "retention.max_bytes: 1MiB",
+        "retention.max_bytes: 0%",
+        "retention.max_bytes: 101%",
+        "retention.policy: samples-first",
+        "tenants: {a: {max_age: 1d}}",
+        "tenants: {a: {retention: {max_bytes: much}}}",
+        "tenants.a.retention.max_age: 1d\ntenants: {a: {retention: {max_age: 2d}}}",
+    };
+    struct config c;
+    struct err err = {0};
+    char text[CONFIG_TEXT_MAX];
+    (void)state;
+    assert_int_equal(load_file(&c,
+                               "retention: {max_bytes: 80%, max_age: 30d}\n"
+                               "tenants:\n"
+                               "  team.a: {retention: {max_bytes: 20GiB, max_age: 7d}}\n"
+                               "tenants.b.retention.max_age: 1h\n",
+                               0, NULL, no_env, &err),
+                     EXIT_OK);
+    assert_true(c.retention_max_bytes == (CONFIG_PERCENT | 80));
+    assert_string_equal(config_text(&c, CONFIG_OPTION_retention_max_bytes, text), "80%");
+    assert_int_equal(c.tenant_count, 2);
+    assert_string_equal(c.tenants[0].name, "team.a");
+    assert_true(c.tenants[0].retention_max_bytes == 20ULL << 30);
+    assert_true(c.tenants[0].retention_max_age == 7 * 86400 * 1000000000LL);
+    assert_int_equal(c.tenants[1].retention_max_bytes, 0);
+    config_release(&c);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        assert_int_equal(load_file(&c, mistakes[i], 0, NULL, no_env, &err), EXIT_CONFIG);
+        config_release(&c);
+    }
+}
+
 static void test_sizes_and_durations(void **state)
 {
     uint64_t bytes = 0;
@@ -240,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_are_refused_with_the_nearest_name),
         cmocka_unit_test(test_names_that_kubernetes_injects_are_ignored),
         cmocka_unit_test(test_what_is_printed_reads_back_the_same),
+        cmocka_unit_test(test_retention_takes_bytes_or_a_part_and_tenants_of_the_file),
         cmocka_unit_test(test_sizes_and_durations),
         cmocka_unit_test(test_edit_distance_counts_swaps_as_one),
     };
