@@ -8,7 +8,10 @@
 #include "api/api.h"
 #include "api/error_shape.h"
 #include "api/handlers.h"
+#include "base/err.h"
+#include "base/metrics.h"
 #include "storage/model/limits.h"
+#include "storage/storage.h"
 
 typedef enum http_result (*api_handler)(struct api *api, struct http_request *req,
                                         struct http_response *res);
@@ -20,6 +23,7 @@ struct api_route {
     const char *method;
     struct str path; /* without the '*' of a prefix */
     bool prefix;
+    bool stores;  /* takes profiles: not while the disk is full */
     size_t limit; /* offset of body_max in struct limits */
 };
 
@@ -98,15 +102,33 @@ static void fail(void *ctx, const struct http_route *route, int status, const ch
                   (struct str){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1});
 }
 
+static bool is_store(const struct api_route *r)
+{
+    return strcmp(r->handler_name, "ingest_post") == 0 ||
+           strcmp(r->http.name, "/push.v1.PusherService/Push") == 0;
+}
+
+static int admit(void *ctx, const struct http_route *route, char *text, size_t size)
+{
+    const struct api *api = ctx;
+    struct err err;
+    if (!((const struct api_route *)route)->stores || storage_admit(api->storage, &err) == 0)
+        return 0;
+    metric_add(METRIC_pushes_no_space, 1);
+    snprintf(text, size, "%s", err.msg);
+    return 507;
+}
+
 void router_init(struct api *api, struct http_app *app)
 {
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         struct api_route *r = &routes[i];
         r->prefix = r->http.name[strlen(r->http.name) - 1] == '*';
+        r->stores = is_store(r);
         r->path.len = strlen(r->http.name) - r->prefix;
         memcpy(&r->http.body_max, (const char *)api->limits + r->limit, sizeof(r->http.body_max));
     }
-    *app = (struct http_app){.ctx = api, .find = find, .fail = fail};
+    *app = (struct http_app){.ctx = api, .find = find, .admit = admit, .fail = fail};
 }
 
 void router_each(void (*fn)(void *ctx, const char *method, const char *path), void *ctx)

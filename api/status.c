@@ -55,6 +55,7 @@ static void publish_storage(const struct storage_stats *s)
     metric_set(METRIC_storage_quarantined, s->segments_quarantined);
     metric_set_total(METRIC_storage_seals, s->seals);
     metric_set_total(METRIC_storage_seal_failures, s->seal_failures);
+    metric_set(METRIC_storage_space_state, (int64_t)s->space);
     metric_set(METRIC_wal_bytes, (int64_t)s->wal.bytes_total);
     metric_set(METRIC_wal_pending_bytes, (int64_t)s->wal.bytes_pending);
     metric_set(METRIC_wal_read_only, s->wal.read_only);

@@ -25,6 +25,7 @@
 #include "storage/dataset.h"
 #include "storage/model/profile.h"
 #include "storage/retention.h"
+#include "storage/space.h"
 #include "storage/wal.h"
 
 #include <stdbool.h>
@@ -104,6 +105,13 @@ int storage_push(struct storage *s, const struct push *push, storage_push_done d
                  struct err *err);
 
 /*
+ * Before the body of a push is read: ERR_NO_SPACE while the disk is full, with what to
+ * do in *err. Quick, takes no lock.
+ */
+int storage_admit(const struct storage *s, struct err *err);
+enum space_state storage_space_state(const struct storage *s);
+
+/*
  * Pins what `tenants` hold in `time` (rows outside may be included in the
  * datasets; scans filter). `service` non-empty: only that service's datasets.
  * Datasets of one service from several heads and segments follow each other,
@@ -128,6 +136,7 @@ struct storage_stats {
     uint64_t pushes, rows, duplicates;
     uint64_t seals, seal_failures;
     uint64_t evictions, evicted_bytes, evict_failures;
+    enum space_state space;
     uint32_t doomed; /* segments out of the list whose files are still read */
 };
 void storage_stats(struct storage *s, struct storage_stats *out);
@@ -138,6 +147,7 @@ int storage_step_spare(struct storage *s, struct err *err);
 int storage_step_seal(struct storage *s, bool force, struct err *err); /* force: any head */
 int storage_step_release(struct storage *s, struct err *err);
 int storage_step_evict(struct storage *s, struct err *err);  /* what retention says */
+int storage_step_space(struct storage *s, struct err *err);  /* is there room, again? */
 int storage_step_unlink(struct storage *s, struct err *err); /* files nobody reads any more */
 
 /* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */

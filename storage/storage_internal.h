@@ -7,6 +7,7 @@
  *   storage_seal.c   heads into segments, the log's end
  *   storage_evict.c  segments that have to go
  *   storage_doomed.c   files of segments that nobody can find any more
+ *   storage_space.c  full disks
  *   storage_threads.c  loops over the steps
  */
 #ifndef STORAGE_STORAGE_INTERNAL_H
@@ -88,8 +89,12 @@ struct storage {
     struct mutex catalog_mu; /* around use of the catalog */
     _Atomic uint64_t evictions, evicted_bytes, evict_failures;
     _Atomic bool evict_wanted, seal_wanted;
-    uint64_t limit;             /* of everything; 0: none */
-    int64_t evict_look_mono_ns; /* the background thread's own */
+    _Atomic int space; /* enum space_state */
+    _Atomic uint64_t space_available;
+    _Atomic bool space_met_end, seal_soon; /* soon: whatever failed before */
+    int64_t space_look_mono_ns;            /* the background thread's own */
+    uint64_t limit;                        /* of everything; 0: none */
+    int64_t evict_look_mono_ns;            /* the background thread's own */
 
     /* The sealing thread's own. */
     int64_t seal_again_mono_ns; /* after a failure */
@@ -126,6 +131,8 @@ void storage_remove_files(struct storage *s, const struct segment_meta *m);
 int storage_make_room(struct storage *s, uint64_t bytes, struct err *err);
 /* May eviction make room? */
 bool storage_may_evict(const struct storage *s);
+/* A write found no room, and eviction did not help. */
+void storage_note_no_space(struct storage *s);
 /* Replay: remembers an evict record, then takes out what they name. */
 void storage_note_evicted(struct storage *s, struct str payload);
 void storage_apply_evicted(struct storage *s, struct storage_recovery *recovery);

@@ -341,6 +341,8 @@ int storage_close(struct storage *s, int64_t deadline_mono_ns, struct err *err)
     do
         rc = storage_step_commit(s, true, err);
     while (rc > 0);
+    if (rc < 0)
+        storage_complete_acks(s, err);
     do
         sealed = rc == 0 && clock_mono_ns(s->o.clock) < deadline_mono_ns
                      ? storage_step_seal(s, true, &failed)
@@ -367,15 +369,16 @@ int storage_probe(struct storage *s, struct err *err)
     wal_stats(s->wal, &stats);
     if (stats.read_only)
         return err_set(err, ERR_IO, "the log is read-only after a failed sync");
+    /* A full disk refuses pushes by itself; questions must still find their way here. */
     if ((rc = fs_open(s->o.fs, "tmp/probe", FS_WRITE | FS_CREATE, &f, err)) != 0)
-        return rc;
+        return rc == ERR_NO_SPACE ? 0 : rc;
     if ((rc = fs_pwrite(f, text, sizeof(text), 0, err)) == 0 && (rc = fs_datasync(f, err)) == 0)
         rc = fs_pread(f, back, sizeof(back), 0, &got, err);
     fs_close(f);
     if (rc == 0 && (got != sizeof(text) || memcmp(back, text, sizeof(text)) != 0))
         rc = err_set(err, ERR_IO, "'tmp/probe': what was written does not read back");
     (void)fs_unlink(s->o.fs, "tmp/probe", NULL);
-    return rc;
+    return rc == ERR_NO_SPACE ? 0 : rc;
 }
 
 void storage_stats(struct storage *s, struct storage_stats *out)
@@ -406,6 +409,7 @@ void storage_stats(struct storage *s, struct storage_stats *out)
     out->duplicates = atomic_load(&s->duplicates);
     out->seals = atomic_load(&s->seals);
     out->seal_failures = atomic_load(&s->seal_failures);
+    out->space = storage_space_state(s);
     out->evictions = atomic_load(&s->evictions);
     out->evicted_bytes = atomic_load(&s->evicted_bytes);
     out->evict_failures = atomic_load(&s->evict_failures);

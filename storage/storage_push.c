@@ -422,8 +422,11 @@ int storage_push(struct storage *s, const struct push *push, storage_push_done d
     if ((rc = wait_for_room(s, err)) != 0)
         return rc;
     while ((rc = push_once(s, push, &lsn, err)) != 0) {
-        if (!passes_soon(s, rc) || clock_mono_ns(s->o.clock) >= until)
+        if (!passes_soon(s, rc) || clock_mono_ns(s->o.clock) >= until) {
+            if (rc == ERR_NO_SPACE)
+                storage_note_no_space(s);
             return rc;
+        }
         wait_for_seal(s);
     }
     add_ack(s, lsn, done, ctx);

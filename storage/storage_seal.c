@@ -217,6 +217,8 @@ int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err)
             mutex_unlock(&s->seal_mu);
             wal_stats(s->wal, &stats);
             rc = stats.read_only ? err_set(err, ERR_IO, "the log is read-only") : 0;
+            if (stats.blocked)
+                rc = err_set(err, ERR_NO_SPACE, "the log waits for room");
             if (rc == 0 && atomic_load(&s->stopping))
                 rc = err_set(err, ERR_CANCELED, "the store is closing");
         }
@@ -333,7 +335,7 @@ int storage_step_seal(struct storage *s, bool force, struct err *err)
     struct batch b;
     int rc;
 
-    if (!force && now < s->seal_again_mono_ns)
+    if (!force && !atomic_exchange(&s->seal_soon, false) && now < s->seal_again_mono_ns)
         return 0;
     if (!choose(s, force, &b))
         return 0;
@@ -343,6 +345,8 @@ int storage_step_seal(struct storage *s, bool force, struct err *err)
         s->seal_again_mono_ns = 0;
     } else {
         (void)atomic_fetch_add(&s->seal_failures, 1);
+        if (rc == ERR_NO_SPACE)
+            storage_note_no_space(s);
         s->seal_again_mono_ns = now + RETRY_NS;
         log_error("sealing failed, the heads stay in memory and in the log", LOG_ERR(err),
                   LOG_STR("tenant", b.tenant), LOG_I64("day", b.day));

@@ -12,7 +12,15 @@
 int storage_step_commit(struct storage *s, bool hurry, struct err *err)
 {
     int rc = wal_commit_group(s->wal, hurry, err);
+    struct wal_stats stats;
 
+    if (rc == ERR_NO_SPACE) {
+        storage_note_no_space(s);
+        wal_stats(s->wal, &stats);
+        /* The log waits for room, and whoever pushed waits for the log. */
+        if (stats.blocked)
+            return rc;
+    }
     if (rc != 0)
         storage_complete_acks(s, rc < 0 ? err : NULL);
     return rc;
@@ -24,7 +32,17 @@ int storage_step_spare(struct storage *s, struct err *err)
 
     if (rc == ERR_NO_SPACE && storage_make_room(s, s->o.wal_file_bytes_max, NULL) > 0)
         rc = wal_prepare_spare(s->wal, err);
+    if (rc == ERR_NO_SPACE)
+        storage_note_no_space(s);
     return rc;
+}
+
+static void wait_for_work(struct storage *s)
+{
+    mutex_lock(&s->seal_mu);
+    if (!atomic_load(&s->stopping))
+        (void)cond_wait_for(&s->seal_more, &s->seal_mu, SEAL_LOOK_NS / 20);
+    mutex_unlock(&s->seal_mu);
 }
 
 static void *commit_loop(void *arg)
@@ -42,16 +60,10 @@ static void *commit_loop(void *arg)
         if (rc < 0 && log_limit_pass(&limit, clock_mono_ns(s->o.clock), 10 * NS_PER_S, &held_back))
             log_error("pushes cannot be made durable", LOG_ERR(&err),
                       LOG_U64("repeats", held_back));
+        if (rc < 0)
+            wait_for_work(s);
     }
     return NULL;
-}
-
-static void wait_for_work(struct storage *s)
-{
-    mutex_lock(&s->seal_mu);
-    if (!atomic_load(&s->stopping))
-        (void)cond_wait_for(&s->seal_more, &s->seal_mu, SEAL_LOOK_NS / 20);
-    mutex_unlock(&s->seal_mu);
 }
 
 /* Spares have their own thread: sealing may take seconds, pushes do not wait that long. */
@@ -99,8 +111,8 @@ static void *seal_loop(void *arg)
 /* What can wait: in this order, each in small steps. */
 static void *background_loop(void *arg)
 {
-    static int (*const steps[])(struct storage * s, struct err * err) = {storage_step_evict,
-                                                                         storage_step_unlink};
+    static int (*const steps[])(struct storage * s, struct err * err) = {
+        storage_step_space, storage_step_evict, storage_step_unlink};
     static struct log_limit limit;
     struct storage *s = arg;
 

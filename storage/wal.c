@@ -240,6 +240,24 @@ static struct wal_group *take_group(struct wal *w, bool hurry)
     return g;
 }
 
+/* Back to where it came from: it is the oldest. */
+static void put_first(struct wal *w, struct wal_group *g)
+{
+    mutex_lock(&w->mu);
+    g->next = w->groups;
+    w->groups = g;
+    if (!w->last_group)
+        w->last_group = g;
+    mutex_unlock(&w->mu);
+}
+
+static void set_blocked(struct wal *w, bool blocked)
+{
+    mutex_lock(&w->mu);
+    w->blocked = blocked;
+    mutex_unlock(&w->mu);
+}
+
 static void give_back(struct wal *w, struct wal_group *g)
 {
     mutex_lock(&w->mu);
@@ -271,6 +289,11 @@ int wal_commit_group(struct wal *wal, bool hurry, struct err *err)
         return 0;
     }
     rc = wal_commit_one(wal, g, err);
+    set_blocked(wal, rc == ERR_NO_SPACE && !atomic_load(&wal->read_only));
+    if (rc == ERR_NO_SPACE && !atomic_load(&wal->read_only)) {
+        put_first(wal, g);
+        return rc;
+    }
     give_back(wal, g);
     return rc == 0 ? 1 : rc;
 }
@@ -428,6 +451,8 @@ void wal_stats(const struct wal *wal, struct wal_stats *out)
     out->bytes_total = w->total_bytes;
     out->bytes_pending = w->pending_bytes;
     out->spares = w->spare_count;
+    out->no_space = w->no_space;
+    out->blocked = w->blocked;
     out->files = 0;
     for (const struct wal_file *f = w->files; f; f = f->next)
         out->files++;

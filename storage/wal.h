@@ -18,7 +18,9 @@
  * write, one fdatasync. After a failed sync the file is never written again
  * (Linux drops the dirty pages): the unsynced groups are rewritten into a spare
  * file under the same LSNs (replay ignores an LSN that it has seen); if that
- * fails too the WAL is read-only: appends answer ERR_IO until restart.
+ * fails too the WAL is read-only: appends answer ERR_IO until restart. A write
+ * that found no room (where overwriting needs some) is no such failure: the group
+ * stays first in line, nobody is told anything, and each commit tries it again.
  *
  * Torn tail or rot: every group header carries the durable LSN known when it
  * was written. A bad record whose LSN is not known durable is the torn end of a
@@ -126,7 +128,8 @@ uint64_t wal_first_lsn(const struct wal *wal);
 
 /*
  * One step: if a group is due (or `hurry`), write and sync it. Returns 1 when a
- * group was committed, 0 when nothing was due, negative on failure. After it
+ * group was committed, 0 when nothing was due, negative on failure; ERR_NO_SPACE
+ * with wal_stats.blocked is to be tried again, after any other it is read-only. After it
  * the caller completes what waited for wal_durable_lsn().
  */
 int wal_commit_group(struct wal *wal, bool hurry, struct err *err);
@@ -150,6 +153,8 @@ struct wal_stats {
     uint32_t files, spares;
     uint64_t groups, syncs, sync_failures, records;
     bool read_only;
+    bool no_space; /* no spare could be made for want of room */
+    bool blocked;  /* the first group waits for room: it is written again until there is some */
 };
 void wal_stats(const struct wal *wal, struct wal_stats *out);
 

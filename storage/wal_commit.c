@@ -54,7 +54,7 @@ static int open_file(struct wal *w, uint32_t epoch, uint64_t first_lsn, struct e
     wal_spare_path(number, spare);
     fs_close(w->file);
     w->file = NULL;
-    if ((rc = fs_rename(w->o.fs, spare, path, err)) != 0)
+    if (!f->named && (rc = fs_rename(w->o.fs, spare, path, err)) != 0)
         return rc;
     mutex_lock(&w->mu);
     f->named = true;
@@ -113,21 +113,31 @@ static int sync_file(struct wal *w, uint64_t lsn, struct err *err)
     return 0;
 }
 
-/* Writes the group, and syncs it when its acknowledgement waits for that. */
-static int write_group(struct wal *w, struct wal_group *g, struct err *err)
+/*
+ * Writes the group, and syncs it when its acknowledgement waits for that. *again: no
+ * room, and nothing that a later try could not do over.
+ */
+static int write_group(struct wal *w, struct wal_group *g, bool *again, struct err *err)
 {
     bool interval = w->o.sync == WAL_SYNC_INTERVAL;
     int64_t now = clock_mono_ns(w->o.clock);
     int rc;
 
+    *again = false;
     /* What the old file holds unsynced must be safe before the next one begins. */
     if (g->epoch != w->file_epoch && w->unsynced_size > 0 &&
         (rc = sync_file(w, g->first_lsn - 1, err)) != 0)
         return rc;
-    if (g->epoch != w->file_epoch && (rc = open_file(w, g->epoch, g->first_lsn, err)) != 0)
+    if (g->epoch != w->file_epoch)
+        rc = open_file(w, g->epoch, g->first_lsn, err);
+    else
+        rc = 0;
+    if (rc == 0)
+        rc = write_records(w, g->data, g->size, err);
+    if (rc != 0) {
+        *again = rc == ERR_NO_SPACE && !interval;
         return rc;
-    if ((rc = write_records(w, g->data, g->size, err)) != 0)
-        return rc;
+    }
     if (interval) {
         keep_unsynced(w, g);
         if (now - w->synced_mono_ns < w->o.interval_ns)
@@ -218,8 +228,11 @@ int wal_commit_one(struct wal *w, struct wal_group *g, struct err *err)
     /* Whether the group is kept twice after a failure must not depend on where it failed. */
     uint64_t kept = w->unsynced_size;
     struct err first;
-    int rc = write_group(w, g, &first);
+    bool again;
+    int rc = write_group(w, g, &again, &first);
 
+    if (rc != 0 && again)
+        return err_set(err, ERR_NO_SPACE, "the log waits for room: %.400s", first.msg);
     if (rc != 0) {
         log_error("log file failed, writing to another", LOG_ERR(&first),
                   LOG_U64("epoch", g->epoch));

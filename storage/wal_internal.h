@@ -68,7 +68,7 @@ struct wal {
     uint32_t spare_count, spare_number;
     uint64_t want_bytes; /* a record that fits no spare waits for one this large */
     uint64_t total_bytes;
-    bool woken, no_space;
+    bool woken, no_space, blocked;
     struct wal_stats stats;
 
     /* The committing thread's own. */

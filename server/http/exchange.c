@@ -95,6 +95,8 @@ static void fill_failure(struct http_request *req, int status, const char *text)
     http_response_status(&req->res, status);
     if (status == 429 || status == 503)
         http_response_retry_after(&req->res, RETRY_AFTER_SECONDS);
+    if (status == 507)
+        http_response_retry_after(&req->res, RETRY_AFTER_FULL_SECONDS);
 }
 
 /*
@@ -280,6 +282,18 @@ static bool admit_body(struct http_request *req, const struct gate_verdict *gate
     return false;
 }
 
+/* Does the upper layer want the body at all? */
+static bool is_admitted(struct http_request *req)
+{
+    const struct http_app *app = &req->server->app;
+    char text[ERR_MSG_MAX];
+    int status = app->admit ? app->admit(app->ctx, req->route, text, sizeof(text)) : 0;
+    if (status == 0)
+        return true;
+    fill_failure(req, status, text);
+    return false;
+}
+
 enum MHD_Result exchange_begin(struct http_request *req, const char *method, const char *version)
 {
     struct http_server *s = req->server;
@@ -322,7 +336,7 @@ enum MHD_Result exchange_begin(struct http_request *req, const char *method, con
         fill_failure(req, 503, "the server is stopping");
         return refuse_now(req, body);
     }
-    if (!admit_body(req, &gate))
+    if (!is_admitted(req) || !admit_body(req, &gate))
         return refuse(req, &gate);
     req->phase = EXCHANGE_BODY;
     return MHD_YES;

@@ -11,7 +11,7 @@
  *
  *   headers -> gate -> app.find() -> body (counted, capped) -> handler -> reply
  *                |          |               |
- *               400      404/405      413 / 429 / 503
+ *               400    404/405/507    413 / 429 / 503
  *
  * A handler runs when the whole body is in memory. It fills the response and
  * returns HTTP_DONE, or keeps the reply token, returns HTTP_PENDING and any
@@ -77,7 +77,12 @@ struct http_app {
     const struct http_route *(*find)(void *ctx, struct str method, struct str path, int *status,
                                      const char **allow);
     /*
-     * Optional: words a refusal that the server itself decides (413, 429, 503)
+     * Optional: 0 lets the request's body come; a status refuses it unread, with the
+     * reason in `text`. Runs after find(), on a connection thread, and must be quick.
+     */
+    int (*admit)(void *ctx, const struct http_route *route, char *text, size_t size);
+    /*
+     * Optional: words a refusal that the server itself decides (413, 429, 503, 507)
      * the way the route's clients expect. Status, Retry-After and Connection
      * are set by the server afterwards. route is NULL before one was found.
      */

@@ -45,6 +45,7 @@ enum {
     /* A refused chunked body is read this far before the connection is dropped. */
     REFUSED_CHUNKED_MAX = 64 * 1024 * 1024,
     RETRY_AFTER_SECONDS = 1,
+    RETRY_AFTER_FULL_SECONDS = 10, /* somebody has to make room */
 };
 
 /* What the reaper waits for on a connection. */
