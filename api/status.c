@@ -55,6 +55,12 @@ static void publish_storage(const struct storage_stats *s)
     metric_set(METRIC_storage_quarantined, s->segments_quarantined);
     metric_set_total(METRIC_storage_seals, s->seals);
     metric_set_total(METRIC_storage_seal_failures, s->seal_failures);
+    for (int k = 0; k < STORAGE_KINDS; k++)
+        metric_family_set(METRIC_disk_bytes, str_from(s->kind_names[k]), (int64_t)s->kind_bytes[k]);
+    metric_set(METRIC_disk_limit_bytes, (int64_t)s->disk_limit);
+    metric_set_total(METRIC_evictions, s->evictions);
+    metric_set_total(METRIC_evicted_bytes, s->evicted_bytes);
+    metric_set_total(METRIC_evict_failures, s->evict_failures);
     metric_set(METRIC_storage_space_state, (int64_t)s->space);
     metric_set(METRIC_wal_bytes, (int64_t)s->wal.bytes_total);
     metric_set(METRIC_wal_pending_bytes, (int64_t)s->wal.bytes_pending);

@@ -296,6 +296,33 @@ int app_verify(const struct config *config)
     return run_offline(config, "verify", verify);
 }
 
+/* Beside a running server, too: it only reads. */
+int app_retention(const struct config *config)
+{
+    struct app app = {.config = config, .clock = clock_system()};
+    struct err err = {0};
+    struct buf report;
+    if (!config->dry_run) {
+        fputs(
+            "flamekeep: retention: the running server deletes; ask with --dry-run what it would\n",
+            stderr);
+        return EXIT_USAGE;
+    }
+    buf_init(&report, REPORT_BYTES_MAX);
+    fill_retention(&app);
+    int rc = fs_posix_new(config->data, &app.fs, &err);
+    if (rc == 0)
+        rc = storage_retention_report(app.fs, &app.retention, clock_now_ns(app.clock), &report,
+                                      &err);
+    fwrite(report.data, 1, report.len, stdout);
+    if (rc != 0)
+        fprintf(stderr, "flamekeep: retention: %s\n", err.msg);
+    buf_release(&report);
+    fs_free(app.fs);
+    free(app.tenants);
+    return rc == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
 int app_rebuild_catalog(const struct config *config)
 {
     return run_offline(config, "rebuild-catalog", storage_rebuild_catalog);

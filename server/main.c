@@ -60,6 +60,7 @@ static const struct command commands[] = {
     {"verify", NULL, app_verify, true, "read every byte of the data directory and report damage"},
     {"rebuild-catalog", NULL, app_rebuild_catalog, true,
      "make the catalog again from the segments"},
+    {"retention", NULL, app_retention, true, "with --dry-run: say what retention would delete now"},
     {"config", "print", config_print_main, true, "show every option with its value and source"},
     {"config", "check", config_check_main, true, "say whether the configuration is valid"},
     {"version", NULL, version_main, false, "versions of this program and its libraries"},

@@ -88,6 +88,12 @@ const struct segment_meta *segment_meta(const struct segment *s);
 
 /* The services inside, ascending: names and time bounds without reading them. */
 uint32_t segment_service_count(const struct segment *s);
+/* How much of the segment is of service `i`. */
+struct segment_share {
+    struct str service;
+    uint64_t rows, samples;
+};
+struct segment_share segment_service_share(const struct segment *s, uint32_t i);
 struct str segment_service_name(const struct segment *s, uint32_t i, struct time_span *time);
 
 /*

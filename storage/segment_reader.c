@@ -412,6 +412,13 @@ uint32_t segment_service_count(const struct segment *s)
     return s->footer.services;
 }
 
+struct segment_share segment_service_share(const struct segment *s, uint32_t i)
+{
+    const struct segment_service *service = &s->services[i];
+
+    return (struct segment_share){service->name, service->rows, service->samples};
+}
+
 struct str segment_service_name(const struct segment *s, uint32_t i, struct time_span *time)
 {
     check(i < s->footer.services);

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct arena;
 struct buf;
 struct clock;
 struct err;
@@ -129,6 +130,10 @@ bool storage_tenant_span(struct storage *s, struct str tenant, struct time_span 
 /* A real write, sync, read and unlink below the data directory, and the WAL's state. */
 int storage_probe(struct storage *s, struct err *err);
 
+enum {
+    STORAGE_KINDS = 7, /* of files in the data directory */
+};
+
 struct storage_stats {
     struct wal_stats wal;
     uint32_t heads, segments, segments_quarantined, tenants, services;
@@ -136,10 +141,56 @@ struct storage_stats {
     uint64_t pushes, rows, duplicates;
     uint64_t seals, seal_failures;
     uint64_t evictions, evicted_bytes, evict_failures;
+    uint64_t disk_used, disk_limit; /* of the data directory, reserved blocks; limit 0: none */
+    const char *kind_names[STORAGE_KINDS];
+    uint64_t kind_bytes[STORAGE_KINDS];
     enum space_state space;
     uint32_t doomed; /* segments out of the list whose files are still read */
 };
 void storage_stats(struct storage *s, struct storage_stats *out);
+
+/* Where the bytes are and where they go; arrays and texts in the caller's arena. */
+struct storage_share {
+    struct str tenant, service; /* service: empty in `days` */
+    int32_t day;                /* in `days` */
+    uint64_t bytes, rows;       /* of segments; a service's bytes by its part of the samples */
+};
+
+struct storage_leaving {
+    struct str tenant;
+    int32_t day;
+    uint64_t bytes;
+    int64_t newest_row_ns;
+    enum retention_reason reason; /* RETENTION_KEEP: nothing has to go, this would be the first */
+};
+
+enum {
+    STORAGE_LEAVING_MAX = 16,
+};
+
+struct storage_usage {
+    uint64_t limit, used, peak; /* of the data directory, reserved blocks; limit 0: none */
+    uint64_t volume_bytes, volume_available;
+    enum space_state space;
+    const char *kind_names[STORAGE_KINDS];
+    uint64_t kind_bytes[STORAGE_KINDS];
+    struct storage_share *services, *days; /* by tenant, then service or day */
+    uint32_t service_count, day_count;
+    uint64_t growth_per_day; /* mean of the last seven days that have data, without today */
+    struct storage_leaving leaving[STORAGE_LEAVING_MAX];
+    uint32_t leaving_count;
+};
+
+/* Walks all segments: for people, not for every second. */
+int storage_usage(struct storage *s, struct arena *arena, struct storage_usage *out,
+                  struct err *err);
+
+/*
+ * `flamekeep retention --dry-run`: what `rules` would delete now, one line each. Reads
+ * footers only, also beside a running server; changes nothing.
+ */
+int storage_retention_report(struct fs *fs, const struct retention_rules *rules, int64_t now_ns,
+                             struct buf *report, struct err *err);
 
 /* Steps: 1 did work, 0 nothing to do, negative failed (and said why once). */
 int storage_step_commit(struct storage *s, bool hurry, struct err *err);

@@ -73,7 +73,21 @@ static uint64_t headroom(uint64_t limit)
     return min_u64(limit / HEADROOM_PARTS, HEADROOM_BYTES_MAX);
 }
 
-static void measure(struct storage *s, uint64_t must_free, struct retention_space *out)
+void storage_space_of(const struct retention_rules *rules, const struct ledger_usage *usage,
+                      const struct fs_space *volume, int64_t now_ns, struct retention_space *out)
+{
+    uint64_t limit = retention_limit(rules, volume->total);
+
+    *out = (struct retention_space){
+        .limit = limit,
+        .used = usage->used,
+        .headroom = headroom(limit),
+        .available = volume->available,
+        .now_ns = now_ns,
+    };
+}
+
+void storage_measure(struct storage *s, uint64_t must_free, struct retention_space *out)
 {
     struct fs_space volume = {.available = UINT64_MAX};
     struct ledger_usage usage;
@@ -239,7 +253,7 @@ static int evict(struct storage *s, uint64_t must_free, struct err *err)
     struct eviction e = {0};
     int rc = 0;
 
-    measure(s, must_free, &space);
+    storage_measure(s, must_free, &space);
     list_segments(s, &e);
     e.pick_count = retention_plan(&s->o.retention, e.items, e.count, &space, e.picks, PICKS_MAX);
     if (e.pick_count > 0 && (rc = write_records(s, &e, err)) == 0) {

@@ -129,6 +129,12 @@ void storage_remove_files(struct storage *s, const struct segment_meta *m);
  * about bytes is set. 1: something went, try again; 0: nothing may go; negative failed.
  */
 int storage_make_room(struct storage *s, uint64_t bytes, struct err *err);
+/* How things are; what is on its way out does not count. */
+void storage_measure(struct storage *s, uint64_t must_free, struct retention_space *out);
+void storage_space_of(const struct retention_rules *rules, const struct ledger_usage *usage,
+                      const struct fs_space *volume, int64_t now_ns, struct retention_space *out);
+/* What the ledger counts, for storage_stats(). */
+void storage_fill_disk(struct storage *s, struct storage_stats *out);
 /* May eviction make room? */
 bool storage_may_evict(const struct storage *s);
 /* A write found no room, and eviction did not help. */

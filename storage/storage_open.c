@@ -385,6 +385,7 @@ void storage_stats(struct storage *s, struct storage_stats *out)
 {
     memset(out, 0, sizeof(*out));
     wal_stats(s->wal, &out->wal);
+    storage_fill_disk(s, out);
     mutex_lock(&s->mu);
     out->heads = s->head_count;
     out->segments = s->segment_count;
