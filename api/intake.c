@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 enum {
-    POOL_MAX = 8,             /* scratches kept; more are as many as workers at once */
+    BUSY_MIN = 2,             /* decoders at once, at least */
     KEEP_BYTES = 1024 * 1024, /* of each part of a scratch, between requests */
     LOG_TEXT_MAX = 256,       /* of a refusal's text in the log */
     ROWS_FIRST = 4,
@@ -45,28 +45,25 @@ struct intake_scratch {
     struct arena arena;
 };
 
+/*
+ * Decoding is bound by the processor: as many at a time as there are CPUs, so that memory for
+ * large profiles is needed that often only.
+ */
 static struct {
     pthread_once_t once;
-    struct mutex mu; /* guards the list */
+    struct mutex mu; /* guards the list and busy */
+    struct cond more;
+    unsigned int busy, busy_max;
     struct intake_scratch *first;
-    unsigned int count;
     uint64_t seed;
 } pool = {.once = PTHREAD_ONCE_INIT};
 
 static void pool_init(void)
 {
     mutex_init(&pool.mu, MUTEX_RANK_API, "intake");
+    cond_init(&pool.more);
+    pool.busy_max = cpu_count() > BUSY_MIN ? cpu_count() : BUSY_MIN;
     pool.seed = hash_seed_random();
-}
-
-static void scratch_free(struct intake_scratch *s)
-{
-    if (s == NULL)
-        return;
-    pprof_decoder_free(s->decoder);
-    buf_release(&s->inflated);
-    arena_release(&s->arena);
-    free(s);
 }
 
 static struct intake_scratch *scratch_new(void)
@@ -85,19 +82,35 @@ static struct intake_scratch *scratch_new(void)
     return s;
 }
 
+/* One decoder less is busy; its scratch, if there is one, is for the next. */
+static void scratch_return(struct intake_scratch *s)
+{
+    mutex_lock(&pool.mu);
+    pool.busy--;
+    if (s != NULL) {
+        s->next = pool.first;
+        pool.first = s;
+    }
+    cond_signal(&pool.more);
+    mutex_unlock(&pool.mu);
+}
+
 static struct intake_scratch *scratch_take(void)
 {
     struct intake_scratch *s;
 
     (void)pthread_once(&pool.once, pool_init);
     mutex_lock(&pool.mu);
+    while (pool.busy == pool.busy_max)
+        cond_wait(&pool.more, &pool.mu);
+    pool.busy++;
     s = pool.first;
-    if (s != NULL) {
+    if (s != NULL)
         pool.first = s->next;
-        pool.count--;
-    }
     mutex_unlock(&pool.mu);
-    return s != NULL ? s : scratch_new();
+    if (s == NULL && (s = scratch_new()) == NULL)
+        scratch_return(NULL);
+    return s;
 }
 
 static void scratch_give(struct intake_scratch *s)
@@ -118,15 +131,7 @@ static void scratch_give(struct intake_scratch *s)
         arena_release(&s->arena);
     else
         arena_reset(&s->arena);
-    mutex_lock(&pool.mu);
-    if (pool.count < POOL_MAX) {
-        s->next = pool.first;
-        pool.first = s;
-        pool.count++;
-        s = NULL;
-    }
-    mutex_unlock(&pool.mu);
-    scratch_free(s);
+    scratch_return(s);
 }
 
 int intake_begin(struct intake *in, const struct api *api, struct str tenant, size_t memory_max,

@@ -19,7 +19,7 @@
 
 enum {
     ALIGN = 16,
-    BLOCK_MIN = 16 << 10,
+    BLOCK_MIN = 4 << 10,
     BLOCK_MAX = 4 << 20, /* doubling stops here: what a last block wastes stays small */
 };
 
@@ -81,24 +81,31 @@ static int next_block(struct arena *a, size_t size)
     return 0;
 }
 
+/* `size` bytes from a multiple of `align` on; both of them a multiple of it when it is ALIGN. */
+static void *take(struct arena *a, size_t size, size_t align)
+{
+    size_t start = (a->offset + align - 1) & ~(align - 1);
+
+    if (size > a->limit - a->used)
+        return NULL;
+    if (ARENA_PER_OBJECT || !a->current || start > a->current->size ||
+        a->current->size - start < size) {
+        if (next_block(a, size) != 0)
+            return NULL;
+        start = 0;
+    }
+    a->offset = ARENA_PER_OBJECT ? a->current->size : start + size;
+    a->used += size;
+    return a->current->data + start;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
-    size_t rounded;
-    void *p;
-
     if (size > a->limit || size > SIZE_MAX / 2)
         return NULL;
-    rounded = size == 0 ? ALIGN : (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (rounded > a->limit - a->used)
-        return NULL;
-    if (ARENA_PER_OBJECT || !a->current || a->current->size - a->offset < rounded) {
-        if (next_block(a, ARENA_PER_OBJECT ? (size ? size : 1) : rounded) != 0)
-            return NULL;
-    }
-    p = a->current->data + a->offset;
-    a->offset += ARENA_PER_OBJECT ? a->current->size : rounded;
-    a->used += rounded;
-    return p;
+    if (ARENA_PER_OBJECT)
+        return take(a, size ? size : 1, 1);
+    return take(a, size == 0 ? ALIGN : (size + ALIGN - 1) & ~(size_t)(ALIGN - 1), ALIGN);
 }
 
 void *arena_alloc_array(struct arena *a, size_t count, size_t size)
@@ -134,7 +141,7 @@ char *arena_strndup(struct arena *a, const char *text, size_t len)
 
     if (len >= a->limit)
         return NULL;
-    p = arena_alloc(a, len + 1);
+    p = take(a, len + 1, 1); /* texts are many and short: no rounding */
     if (p) {
         if (len > 0)
             memcpy(p, text, len);

@@ -20,7 +20,7 @@ struct arena_block;
 
 struct arena {
     size_t limit; /* bytes handed out at most */
-    size_t used;  /* bytes handed out, rounded up */
+    size_t used;  /* bytes handed out */
     struct arena_block *first, *current;
     size_t offset; /* in current */
 };
@@ -37,7 +37,7 @@ void arena_release(struct arena *a); /* leaves it as after arena_init() */
 void *arena_alloc(struct arena *a, size_t size) __attribute__((malloc, alloc_size(2)));
 void *arena_calloc(struct arena *a, size_t count, size_t size);
 void *arena_memdup(struct arena *a, const void *data, size_t size);
-/* Adds a NUL. */
+/* Adds a NUL. Not aligned. */
 char *arena_strndup(struct arena *a, const char *text, size_t len);
 
 #define arena_new(a, type) ((type *)arena_alloc(a, sizeof(type)))

@@ -14,23 +14,26 @@ void stable_array_release(struct stable_array *a)
     stable_array_init(a, a->item_size);
 }
 
+static size_t block_items(uint32_t block)
+{
+    return (size_t)1 << (block / 4 + STABLE_UNIT_BITS);
+}
+
 size_t stable_array_next_bytes(const struct stable_array *a)
 {
-    uint32_t block = stable_array_block(a->count);
+    uint32_t block = stable_array_place(a->count).block;
 
-    if (block >= STABLE_BLOCKS || a->blocks[block])
-        return 0;
-    return ((size_t)1 << (block + STABLE_FIRST_BITS)) * a->item_size;
+    return a->blocks[block] ? 0 : block_items(block) * a->item_size;
 }
 
 void *stable_array_add(struct stable_array *a)
 {
-    uint32_t block = stable_array_block(a->count);
+    uint32_t block = stable_array_place(a->count).block;
 
-    if (block >= STABLE_BLOCKS)
+    if (a->count == UINT32_MAX)
         return NULL;
     if (!a->blocks[block]) {
-        a->blocks[block] = calloc((size_t)1 << (block + STABLE_FIRST_BITS), a->item_size);
+        a->blocks[block] = calloc(block_items(block), a->item_size);
         if (!a->blocks[block])
             return NULL;
     }

@@ -1,8 +1,9 @@
 /*
  * stable_array - a growing array whose items never move.
  *
- * Items live in blocks of 256, 512, 1024, ... items; the directory of blocks is
- * fixed. So an item with an index below a count that was published under the
+ * Items live in blocks of 64 items, four of each size, then four of twice that size, and
+ * so on: at most a quarter of what is allocated is unused. The directory of blocks is fixed.
+ * So an item with an index below a count that was published under the
  * owner's lock may be read without it while the owner adds others.
  *
  * Threads: one writer at a time; readers as above.
@@ -14,8 +15,8 @@
 #include <stdint.h>
 
 enum {
-    STABLE_FIRST_BITS = 8, /* the first block has 256 items */
-    STABLE_BLOCKS = 24,    /* together 2^32 - 2^8 items */
+    STABLE_UNIT_BITS = 6,   /* the first blocks have 64 items */
+    STABLE_BLOCKS = 4 * 25, /* together more than 2^32 items */
 };
 
 struct stable_array {
@@ -26,17 +27,26 @@ struct stable_array {
 void stable_array_init(struct stable_array *a, uint32_t item_size);
 void stable_array_release(struct stable_array *a);
 
-static inline uint32_t stable_array_block(uint32_t index)
+/* Where an item is. Counted in units from 4 on, a block's size is that of the bits below its top
+ * three. */
+struct stable_place {
+    uint32_t block, offset;
+};
+
+static inline struct stable_place stable_array_place(uint32_t index)
 {
-    return 31 - (uint32_t)__builtin_clz((index >> STABLE_FIRST_BITS) + 1);
+    uint32_t unit = (index >> STABLE_UNIT_BITS) + 4;
+    uint32_t shift = 29 - (uint32_t)__builtin_clz(unit); /* 2^shift units in a block */
+    uint32_t first = ((unit >> shift << shift) - 4) << STABLE_UNIT_BITS;
+
+    return (struct stable_place){4 * shift + (unit >> shift) - 4, index - first};
 }
 
 static inline void *stable_array_at(const struct stable_array *a, uint32_t index)
 {
-    uint32_t block = stable_array_block(index);
-    uint32_t first = ((1U << block) - 1) << STABLE_FIRST_BITS;
+    struct stable_place at = stable_array_place(index);
 
-    return a->blocks[block] + (size_t)(index - first) * a->item_size;
+    return a->blocks[at.block] + (size_t)at.offset * a->item_size;
 }
 
 /* Bytes that the next stable_array_add() will allocate: usually 0. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef NDEBUG
 #define ORDER_CHECKED 0
@@ -123,6 +124,13 @@ bool cond_wait_for(struct cond *c, struct mutex *m, int64_t timeout_ns)
 
     check(rc == 0 || rc == ETIMEDOUT);
     return rc == 0;
+}
+
+unsigned int cpu_count(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 ? (unsigned int)n : 1;
 }
 
 int thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg, struct err *err)

@@ -58,6 +58,9 @@ void cond_wait(struct cond *c, struct mutex *m);
 /* False when `timeout_ns` passed first. Wakes up for no reason at times, as conditions do. */
 bool cond_wait_for(struct cond *c, struct mutex *m, int64_t timeout_ns);
 
+/* Processors that are online; at least 1. */
+unsigned int cpu_count(void);
+
 /* `name` is what top shows; at most 15 bytes are used. All signals are blocked in it. */
 int thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg,
                  struct err *err);

@@ -13,6 +13,7 @@
 enum {
     RADIX_BITS = 11,
     RADIX_SIZE = 1 << RADIX_BITS,
+    RADIX_MIN = 256, /* fewer keys are compared */
 };
 
 static int out_of_memory(const struct arena *arena, struct err *err)
@@ -252,7 +253,7 @@ static struct keyed *radix_sort(struct keyed *keys, struct keyed *other, uint32_
 
 static struct keyed *sort_keys(struct keyed *keys, uint32_t count, struct arena *arena)
 {
-    struct keyed *other = count >= RADIX_SIZE ? arena_array(arena, struct keyed, count) : NULL;
+    struct keyed *other = count >= RADIX_MIN ? arena_array(arena, struct keyed, count) : NULL;
 
     if (other)
         return radix_sort(keys, other, count);

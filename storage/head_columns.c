@@ -68,6 +68,15 @@ void head_columns_begin(struct head_columns *c)
     c->symbols = NULL;
 }
 
+void head_columns_trim(struct head_columns *c, size_t keep_bytes)
+{
+    head_columns_begin(c);
+    arena_reset(&c->memory);
+    arena_trim(&c->memory, keep_bytes);
+    arena_reset(&c->maps);
+    arena_trim(&c->maps, keep_bytes);
+}
+
 static void *take(struct arena *a, size_t count, size_t size)
 {
     void *p = arena_alloc_array(a, count ? count : 1, size);

@@ -13,6 +13,7 @@
 #include "storage/model/profile.h"
 #include "storage/model/samples.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct err;
@@ -21,6 +22,9 @@ struct symbols;
 
 struct head_columns *head_columns_new(void);
 void head_columns_free(struct head_columns *c); /* NULL is fine */
+
+/* Gives back what a large row left behind; at most `keep_bytes` of each arena stay. */
+void head_columns_trim(struct head_columns *c, size_t keep_bytes);
 
 /* Forgets which profile and dictionary the last row was of: before either may be another. */
 void head_columns_begin(struct head_columns *c);

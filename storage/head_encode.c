@@ -13,6 +13,7 @@
 
 enum {
     PAYLOAD_BYTES_MAX = 256 << 20,
+    KEEP_BYTES = 512 << 10, /* of each part, between pushes */
 };
 
 /*
@@ -72,6 +73,29 @@ void encoder_free(struct encoder *e)
     buf_release(&e->payload);
     buf_release(&e->samples);
     free(e);
+}
+
+static void trim_buf(struct buf *b)
+{
+    buf_reset(b);
+    if (b->cap > KEEP_BYTES)
+        buf_release(b);
+}
+
+void encoder_trim(struct encoder *e)
+{
+    head_columns_trim(e->columns, KEEP_BYTES);
+    trim_buf(&e->payload);
+    trim_buf(&e->samples);
+    for (int t = 0; t < HEAD_TABLES; t++) {
+        struct id_list *l = &e->fresh[t];
+
+        if (l->cap > KEEP_BYTES / sizeof(*l->ids)) {
+            free(l->ids);
+            l->ids = NULL;
+            l->cap = 0;
+        }
+    }
 }
 
 void encoder_begin(struct encoder *e, uint32_t epoch, uint32_t parts)

@@ -29,6 +29,9 @@ struct err;
 struct encoder *encoder_new(void);
 void encoder_free(struct encoder *e); /* NULL is fine */
 
+/* Between pushes: gives back what a large one left behind. */
+void encoder_trim(struct encoder *e);
+
 /* Starts a payload for WAL file `epoch` with `parts` parts. */
 void encoder_begin(struct encoder *e, uint32_t epoch, uint32_t parts);
 

@@ -212,6 +212,7 @@ static struct encoder *take_encoder(struct storage *s)
 
 static void give_encoder(struct storage *s, struct encoder *e)
 {
+    encoder_trim(e);
     mutex_lock(&s->acks_mu);
     if (s->encoder_count < STORAGE_ENCODERS_MAX) {
         s->encoders[s->encoder_count++] = e;
@@ -358,7 +359,7 @@ static int store(struct work *w, uint64_t *lsn, struct err *err)
  */
 static int wait_for_room(struct storage *s, struct err *err)
 {
-    uint64_t limit = s->o.head_bytes_max + s->o.head_bytes_max / 4;
+    uint64_t limit = s->o.head_bytes_max + s->o.head_bytes_max / 8;
     int64_t until = clock_mono_ns(s->o.clock) + ROOM_WAIT_NS;
 
     while (atomic_load(&s->head_bytes) > limit) {

@@ -22,7 +22,8 @@
 #define RETRY_NS (30 * NS_PER_S)
 
 enum {
-    ROOM_TRIES = 8, /* at writing a segment while eviction makes room for it */
+    PRESSURE_SHARE = 8, /* of head_bytes_max, sealed at a time when memory is short */
+    ROOM_TRIES = 8,     /* at writing a segment while eviction makes room for it */
 };
 
 /* All heads of one tenant and day, by service. */
@@ -88,6 +89,11 @@ static bool wal_is_large(const struct storage *s, const struct wal_stats *wal)
     return wal->bytes_total >= s->o.wal_bytes_max / 4 * 3;
 }
 
+static bool is_large(const struct storage *s, const struct candidate *c, uint64_t total)
+{
+    return total >= s->o.head_bytes_max || c->bytes >= s->o.head_seal_bytes;
+}
+
 /* Is it time? The total over all heads decides whether the largest must go. */
 static bool is_due(const struct storage *s, const struct candidate *c, uint64_t total, bool force)
 {
@@ -96,8 +102,7 @@ static bool is_due(const struct storage *s, const struct candidate *c, uint64_t 
 
     if (c->oldest_mono_ns == 0)
         return false; /* no rows */
-    if (force || c->frozen || c->bytes >= s->o.head_seal_bytes || age >= s->o.head_seal_age_ns ||
-        total >= s->o.head_bytes_max)
+    if (force || c->frozen || age >= s->o.head_seal_age_ns || is_large(s, c, total))
         return true;
     wal_stats(s->wal, &wal);
     return wal_is_large(s, &wal) ||
@@ -112,6 +117,23 @@ static bool better(const struct candidate *a, const struct candidate *b, uint64_
     return a->oldest_mono_ns < b->oldest_mono_ns;
 }
 
+/* A head of the batch, and what decides whether it goes now. */
+struct choice {
+    struct head *head;
+    uint64_t bytes;
+    bool frozen;
+};
+
+/* Those being sealed when that failed go first, then the largest. */
+static int choice_cmp(const void *a, const void *b)
+{
+    const struct choice *x = a, *y = b;
+
+    if (x->frozen != y->frozen)
+        return x->frozen ? -1 : 1;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
 static bool has_service(const struct batch *b, struct str service)
 {
     for (uint32_t i = 0; i < b->count; i++)
@@ -120,29 +142,56 @@ static bool has_service(const struct batch *b, struct str service)
     return false;
 }
 
-/* All heads of the batch, frozen and referenced. Under s->mu. */
-static void freeze(const struct storage *s, const struct candidate *c, struct batch *out)
+/* The batch's heads, frozen and referenced, until `bytes_enough` are together. Under s->mu. */
+static void freeze(const struct storage *s, const struct candidate *c, uint64_t bytes_enough,
+                   struct batch *out)
 {
+    struct choice *all = calloc(c->heads, sizeof(*all));
     uint64_t bytes = 0;
+    uint32_t count = 0;
 
     out->heads = calloc(c->heads, sizeof(struct head *));
-    check(out->heads);
+    check(out->heads && all);
     out->tenant = c->head->key.tenant;
     out->day = c->head->key.day;
     for (uint32_t i = 0; i < s->head_count; i++) {
         struct head *h = s->heads[i];
 
-        /* One head per service, and no more than a segment may hold: others wait for the next step.
-         */
-        if (!same_batch(h, c->head) || has_service(out, h->key.service) ||
-            (out->count > 0 && bytes + head_bytes(h) > s->o.segment_bytes_max))
+        if (same_batch(h, c->head))
+            all[count++] = (struct choice){h, head_bytes(h), h->frozen};
+    }
+    qsort(all, count, sizeof(*all), choice_cmp);
+    for (uint32_t i = 0; i < count && bytes < bytes_enough; i++) {
+        struct head *h = all[i].head;
+
+        /* One head per service, and no more than a segment may hold: others wait. */
+        if (has_service(out, h->key.service) ||
+            (out->count > 0 && bytes + all[i].bytes > s->o.segment_bytes_max))
             continue;
         mutex_lock(&h->mu);
         h->frozen = true;
         mutex_unlock(&h->mu);
-        bytes += head_bytes(h);
         out->heads[out->count++] = head_ref(h);
+        bytes += all[i].bytes;
     }
+    free(all);
+}
+
+/*
+ * For memory's sake only the largest heads go: what is left keeps its dictionary, and heads
+ * come to be of all sizes, so that each lives longer within the same memory than if all
+ * went at once. For any other reason the whole tenant and day goes.
+ */
+static uint64_t enough(const struct storage *s, const struct candidate *c, uint64_t total,
+                       bool force)
+{
+    int64_t age = clock_mono_ns(s->o.clock) - c->oldest_mono_ns;
+    struct wal_stats wal;
+
+    wal_stats(s->wal, &wal);
+    if (force || age >= s->o.head_seal_age_ns || wal_is_large(s, &wal) || !is_large(s, c, total))
+        return UINT64_MAX;
+    return s->o.head_bytes_max / PRESSURE_SHARE;
 }
 
 /* The batch to seal next, if one is due; its heads are frozen and referenced. */
@@ -167,7 +216,7 @@ static bool choose(struct storage *s, bool force, struct batch *out)
             best = &all[i];
     found = best != NULL;
     if (found)
-        freeze(s, best, out);
+        freeze(s, best, enough(s, best, total, force), out);
     mutex_unlock(&s->mu);
     free(all);
     check(!found || out->count > 0);
@@ -352,7 +401,9 @@ int storage_step_seal(struct storage *s, bool force, struct err *err)
                   LOG_STR("tenant", b.tenant), LOG_I64("day", b.day));
     }
     release_batch(&b);
-    (void)malloc_trim(0); /* a head is thousands of pieces: give their pages back */
+    /* A head is thousands of pieces. Under load the next ones take their place. */
+    if (atomic_load(&s->head_bytes) < s->o.head_bytes_max / PRESSURE_SHARE)
+        (void)malloc_trim(0);
     return rc == 0 ? 1 : rc;
 }
 

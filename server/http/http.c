@@ -200,12 +200,6 @@ __attribute__((format(printf, 2, 0))) static void on_library_log(void *cls, cons
 
 /* ---- start ---- */
 
-static unsigned int cpu_count(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (unsigned int)n : 1;
-}
-
 static int start_daemon(struct http_server *s, struct err *err)
 {
     const struct http_options *o = &s->options;

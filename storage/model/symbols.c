@@ -13,7 +13,7 @@ static const uint32_t item_sizes[TABLE_COUNT] = {
     [STRINGS] = sizeof(struct str),
     [FUNCTIONS] = sizeof(struct profile_function),
     [MAPPINGS] = sizeof(struct profile_mapping),
-    [LOCATIONS] = sizeof(struct symbol_location),
+    [LOCATIONS] = sizeof(struct location_item),
     [NODES] = sizeof(struct symbol_node),
 };
 
@@ -55,9 +55,8 @@ void symbols_free(struct symbols *s)
         return;
     for (int t = 0; t < TABLE_COUNT; t++)
         stable_array_release(&s->tables[t]);
-    for (int t = 0; t <= LOCATIONS; t++)
+    for (int t = 0; t < TABLE_COUNT; t++)
         free(s->indexes[t].slots);
-    free(s->nodes.slots);
     free(s->stacks.slots);
     free(s->contents.slots);
     arena_release(&s->text);
@@ -97,7 +96,15 @@ struct profile_mapping symbols_mapping(const struct symbols *s, uint32_t id)
 
 struct symbol_location symbols_location(const struct symbols *s, uint32_t id)
 {
-    return *(const struct symbol_location *)stable_array_at(&s->tables[LOCATIONS], id);
+    const struct location_item *l = stable_array_at(&s->tables[LOCATIONS], id);
+
+    return (struct symbol_location){
+        .mapping = l->mapping,
+        .line_count = l->line_count,
+        .address = l->address,
+        .lines = l->lines,
+        .is_folded = l->is_folded,
+    };
 }
 
 struct symbol_node symbols_node(const struct symbols *s, uint32_t id)
@@ -109,33 +116,41 @@ static void place(struct index *ix, uint32_t hash, uint32_t id)
 {
     uint32_t at = hash & ix->mask;
 
-    while (ix->slots[at].id != 0)
+    while (ix->slots[at] != 0)
         at = (at + 1) & ix->mask;
-    ix->slots[at] = (struct slot){hash, id + 1};
+    ix->slots[at] = slot_make(hash, id);
 }
 
-/* Room for one more entry. */
-static int index_reserve(struct symbols *s, enum table t, struct err *err)
+/* The first entry that an index knows: the empty string and the root are found without. */
+static uint32_t first_indexed(enum table t)
 {
-    struct index *ix = &s->indexes[t], old = *ix;
-    uint32_t size = old.slots ? (old.mask + 1) * 2 : SLOTS_INITIAL;
+    return t == STRINGS || t == NODES;
+}
+
+int index_reserve(struct symbols *s, enum table t,
+                  uint32_t (*hash_of)(const struct symbols *s, uint32_t id), struct err *err)
+{
+    struct index *ix = &s->indexes[t];
+    uint32_t count = s->tables[t].count, old_size = ix->slots ? ix->mask + 1 : 0;
+    uint32_t size = old_size ? old_size * 2 : SLOTS_INITIAL, *slots;
     int rc;
 
-    if (old.slots && old.used < (old.mask + 1) / 2)
+    if (ix->used < old_size / 4 * 3)
         return 0;
-    if ((rc = symbols_charge(s, (size - (old.slots ? old.mask + 1 : 0)) * sizeof(*ix->slots),
-                             err)) != 0)
+    if ((count + 1) >> SLOT_ID_BITS != 0)
+        return err_set(err, ERR_TOO_LARGE, "the dictionary has more than %u entries of a kind",
+                       count);
+    while (size / 4 * 3 <= count)
+        size *= 2;
+    if ((rc = symbols_charge(s, (size - old_size) * sizeof(*slots), err)) != 0)
         return rc;
-    ix->slots = calloc(size, sizeof(*ix->slots));
-    if (!ix->slots) {
-        *ix = old;
+    slots = calloc(size, sizeof(*slots));
+    if (!slots)
         return err_set(err, ERR_NOMEM, "no memory for an index of %u slots", size);
-    }
-    ix->mask = size - 1;
-    for (uint32_t i = 0; old.slots && i <= old.mask; i++)
-        if (old.slots[i].id != 0)
-            place(ix, old.slots[i].hash, old.slots[i].id - 1);
-    free(old.slots);
+    free(ix->slots);
+    *ix = (struct index){slots, size - 1, count - first_indexed(t)};
+    for (uint32_t id = first_indexed(t); id < count; id++)
+        place(ix, hash_of(s, id), id);
     return 0;
 }
 
@@ -207,16 +222,22 @@ int symbols_add_location(struct symbols *s, const struct symbol_location *l, str
 
     if (l->mapping != PROFILE_NONE && l->mapping >= mappings)
         return bad_reference("location names mapping", l->mapping, mappings, err);
+    if (l->line_count > UINT32_MAX >> 1)
+        return bad_reference("location has line", l->line_count, UINT32_MAX >> 1, err);
     for (uint32_t i = 0; i < l->line_count; i++)
         if (l->lines[i].function >= functions)
             return bad_reference("line names function", l->lines[i].function, functions, err);
     lines = arena_memdup(&s->text, l->lines, l->line_count * sizeof(*lines));
     if (!lines)
         return too_large(s, err);
-    if ((rc = add_item(s, LOCATIONS, &item, err)) == 0) {
-        *(struct symbol_location *)item = *l;
-        ((struct symbol_location *)item)->lines = lines;
-    }
+    if ((rc = add_item(s, LOCATIONS, &item, err)) == 0)
+        *(struct location_item *)item = (struct location_item){
+            .mapping = l->mapping,
+            .is_folded = l->is_folded,
+            .line_count = l->line_count & (UINT32_MAX >> 1),
+            .address = l->address,
+            .lines = lines,
+        };
     return rc;
 }
 
@@ -234,37 +255,36 @@ int symbols_add_node(struct symbols *s, uint32_t parent, uint32_t location, stru
     return rc;
 }
 
-/* Registers the item just added. index_reserve() came before. */
-static void remember(struct symbols *s, enum table t, uint32_t hash, uint32_t *id)
+static uint32_t string_hash(const struct symbols *s, struct str text)
 {
-    *id = s->tables[t].count - 1;
-    place(&s->indexes[t], hash, *id);
-    s->indexes[t].used++;
+    return (uint32_t)hash64(s->seed, text.p, text.len);
+}
+
+static uint32_t hash_of_string(const struct symbols *s, uint32_t id)
+{
+    return string_hash(s, symbols_string(s, id));
 }
 
 int symbols_intern_string(struct symbols *s, struct str text, uint32_t *id, struct err *err)
 {
-    struct index *ix = &s->indexes[STRINGS];
-    uint32_t hash;
+    const struct index *ix = &s->indexes[STRINGS];
+    uint32_t hash, at;
     int rc;
 
     if (text.len == 0) {
         *id = 0;
         return 0;
     }
-    if ((rc = index_reserve(s, STRINGS, err)) != 0)
+    if ((rc = index_reserve(s, STRINGS, hash_of_string, err)) != 0)
         return rc;
-    hash = (uint32_t)hash64(s->seed, text.p, text.len);
-    for (uint32_t at = hash & ix->mask; ix->slots[at].id != 0; at = (at + 1) & ix->mask) {
-        uint32_t found = ix->slots[at].id - 1;
-
-        if (ix->slots[at].hash == hash && str_eq(symbols_string(s, found), text)) {
-            *id = found;
+    hash = string_hash(s, text);
+    for (at = index_probe(ix, hash, hash); ix->slots[at] != 0; at = index_probe(ix, hash, at + 1)) {
+        *id = slot_id(ix->slots[at]);
+        if (str_eq(symbols_string(s, *id), text))
             return 0;
-        }
     }
     if ((rc = symbols_add_string(s, text, err)) == 0)
-        remember(s, STRINGS, hash, id);
+        *id = index_take(s, STRINGS, hash, at);
     return rc;
 }
 
@@ -274,28 +294,35 @@ static bool function_eq(const struct profile_function *a, const struct profile_f
            a->start_line == b->start_line;
 }
 
+static uint32_t function_hash(const struct symbols *s, const struct profile_function *f)
+{
+    const uint64_t key[3] = {(uint64_t)f->name << 32 | f->system_name, f->filename,
+                             (uint64_t)f->start_line};
+
+    return (uint32_t)hash64(s->seed, key, sizeof(key));
+}
+
+static uint32_t hash_of_function(const struct symbols *s, uint32_t id)
+{
+    return function_hash(s, stable_array_at(&s->tables[FUNCTIONS], id));
+}
+
 int symbols_intern_function(struct symbols *s, struct profile_function f, uint32_t *id,
                             struct err *err)
 {
-    struct index *ix = &s->indexes[FUNCTIONS];
-    const uint64_t key[3] = {(uint64_t)f.name << 32 | f.system_name, f.filename,
-                             (uint64_t)f.start_line};
-    uint32_t hash = (uint32_t)hash64(s->seed, key, sizeof(key));
-    int rc = index_reserve(s, FUNCTIONS, err);
+    const struct index *ix = &s->indexes[FUNCTIONS];
+    uint32_t hash = function_hash(s, &f), at;
+    int rc = index_reserve(s, FUNCTIONS, hash_of_function, err);
 
     if (rc != 0)
         return rc;
-    for (uint32_t at = hash & ix->mask; ix->slots[at].id != 0; at = (at + 1) & ix->mask) {
-        uint32_t found = ix->slots[at].id - 1;
-
-        if (ix->slots[at].hash != hash ||
-            !function_eq(stable_array_at(&s->tables[FUNCTIONS], found), &f))
-            continue;
-        *id = found;
-        return 0;
+    for (at = index_probe(ix, hash, hash); ix->slots[at] != 0; at = index_probe(ix, hash, at + 1)) {
+        *id = slot_id(ix->slots[at]);
+        if (function_eq(stable_array_at(&s->tables[FUNCTIONS], *id), &f))
+            return 0;
     }
     if ((rc = symbols_add_function(s, f, err)) == 0)
-        remember(s, FUNCTIONS, hash, id);
+        *id = index_take(s, FUNCTIONS, hash, at);
     return rc;
 }
 
@@ -308,28 +335,35 @@ static bool mapping_eq(const struct profile_mapping *a, const struct profile_map
            a->has_inline_frames == b->has_inline_frames;
 }
 
+static uint32_t mapping_hash(const struct symbols *s, const struct profile_mapping *m)
+{
+    const uint64_t key[4] = {m->memory_start, m->memory_limit, m->file_offset,
+                             (uint64_t)m->filename << 32 | m->build_id};
+
+    return (uint32_t)hash64(s->seed, key, sizeof(key));
+}
+
+static uint32_t hash_of_mapping(const struct symbols *s, uint32_t id)
+{
+    return mapping_hash(s, stable_array_at(&s->tables[MAPPINGS], id));
+}
+
 int symbols_intern_mapping(struct symbols *s, struct profile_mapping m, uint32_t *id,
                            struct err *err)
 {
-    struct index *ix = &s->indexes[MAPPINGS];
-    const uint64_t key[4] = {m.memory_start, m.memory_limit, m.file_offset,
-                             (uint64_t)m.filename << 32 | m.build_id};
-    uint32_t hash = (uint32_t)hash64(s->seed, key, sizeof(key));
-    int rc = index_reserve(s, MAPPINGS, err);
+    const struct index *ix = &s->indexes[MAPPINGS];
+    uint32_t hash = mapping_hash(s, &m), at;
+    int rc = index_reserve(s, MAPPINGS, hash_of_mapping, err);
 
     if (rc != 0)
         return rc;
-    for (uint32_t at = hash & ix->mask; ix->slots[at].id != 0; at = (at + 1) & ix->mask) {
-        uint32_t found = ix->slots[at].id - 1;
-
-        if (ix->slots[at].hash != hash ||
-            !mapping_eq(stable_array_at(&s->tables[MAPPINGS], found), &m))
-            continue;
-        *id = found;
-        return 0;
+    for (at = index_probe(ix, hash, hash); ix->slots[at] != 0; at = index_probe(ix, hash, at + 1)) {
+        *id = slot_id(ix->slots[at]);
+        if (mapping_eq(stable_array_at(&s->tables[MAPPINGS], *id), &m))
+            return 0;
     }
     if ((rc = symbols_add_mapping(s, m, err)) == 0)
-        remember(s, MAPPINGS, hash, id);
+        *id = index_take(s, MAPPINGS, hash, at);
     return rc;
 }
 
@@ -357,25 +391,30 @@ static uint32_t location_hash(const struct symbols *s, const struct symbol_locat
     return (uint32_t)hash;
 }
 
+static uint32_t hash_of_location(const struct symbols *s, uint32_t id)
+{
+    struct symbol_location l = symbols_location(s, id);
+
+    return location_hash(s, &l);
+}
+
 int symbols_intern_location(struct symbols *s, const struct symbol_location *l, uint32_t *id,
                             struct err *err)
 {
-    struct index *ix = &s->indexes[LOCATIONS];
-    uint32_t hash = location_hash(s, l);
-    int rc = index_reserve(s, LOCATIONS, err);
+    const struct index *ix = &s->indexes[LOCATIONS];
+    uint32_t hash = location_hash(s, l), at;
+    int rc = index_reserve(s, LOCATIONS, hash_of_location, err);
 
     if (rc != 0)
         return rc;
-    for (uint32_t at = hash & ix->mask; ix->slots[at].id != 0; at = (at + 1) & ix->mask) {
-        uint32_t found = ix->slots[at].id - 1;
+    for (at = index_probe(ix, hash, hash); ix->slots[at] != 0; at = index_probe(ix, hash, at + 1)) {
+        struct symbol_location found = symbols_location(s, slot_id(ix->slots[at]));
 
-        if (ix->slots[at].hash != hash ||
-            !location_eq(stable_array_at(&s->tables[LOCATIONS], found), l))
-            continue;
-        *id = found;
-        return 0;
+        *id = slot_id(ix->slots[at]);
+        if (location_eq(&found, l))
+            return 0;
     }
     if ((rc = symbols_add_location(s, l, err)) == 0)
-        remember(s, LOCATIONS, hash, id);
+        *id = index_take(s, LOCATIONS, hash, at);
     return rc;
 }

@@ -28,61 +28,11 @@ static uint32_t node_hash(const struct symbols *s, uint32_t parent, uint32_t loc
     return (uint32_t)(x >> 32);
 }
 
-/* What the slot of a node holds: the bits of the hash that do not choose the place. */
-static uint32_t node_slot(uint32_t hash, uint32_t id)
+static uint32_t hash_of_node(const struct symbols *s, uint32_t id)
 {
-    return (hash & ~(UINT32_MAX >> (32 - NODE_ID_BITS))) | id;
-}
+    struct symbol_node n = symbols_node(s, id);
 
-static uint32_t slot_id(uint32_t slot)
-{
-    return slot & (UINT32_MAX >> (32 - NODE_ID_BITS));
-}
-
-/* From `at` on, the slot that may be of a node with that hash, or the free one behind. */
-static uint32_t node_probe(const struct node_index *ix, uint32_t hash, uint32_t at)
-{
-    while (ix->slots[at & ix->mask] != 0 && (ix->slots[at & ix->mask] ^ hash) >> NODE_ID_BITS != 0)
-        at++;
-    return at & ix->mask;
-}
-
-static void place_node(struct node_index *ix, uint32_t hash, uint32_t id)
-{
-    uint32_t at = hash & ix->mask;
-
-    while (ix->slots[at] != 0)
-        at = (at + 1) & ix->mask;
-    ix->slots[at] = node_slot(hash, id);
-}
-
-/* Room for one more node; at most three quarters full. */
-static int node_reserve(struct symbols *s, struct err *err)
-{
-    struct node_index *ix = &s->nodes;
-    uint32_t count = s->tables[NODES].count, old_size = ix->slots ? ix->mask + 1 : 0;
-    uint32_t size = old_size ? old_size * 2 : SLOTS_INITIAL, *slots;
-    int rc;
-
-    if (ix->used < old_size / 4 * 3)
-        return 0;
-    if (count >> NODE_ID_BITS != 0)
-        return err_set(err, ERR_TOO_LARGE, "the dictionary has more than %u stack nodes", count);
-    while (size / 4 * 3 <= count)
-        size *= 2;
-    if ((rc = symbols_charge(s, (size - old_size) * sizeof(*slots), err)) != 0)
-        return rc;
-    slots = calloc(size, sizeof(*slots));
-    if (!slots)
-        return err_set(err, ERR_NOMEM, "no memory for an index of %u nodes", size);
-    free(ix->slots);
-    *ix = (struct node_index){slots, size - 1, count - 1};
-    for (uint32_t id = 1; id < count; id++) {
-        struct symbol_node n = symbols_node(s, id);
-
-        place_node(ix, node_hash(s, n.parent, n.location), id);
-    }
-    return 0;
+    return node_hash(s, n.parent, n.location);
 }
 
 static bool node_is(const struct symbols *s, uint32_t id, uint32_t parent, uint32_t location)
@@ -95,26 +45,20 @@ static bool node_is(const struct symbols *s, uint32_t id, uint32_t parent, uint3
 int symbols_intern_node(struct symbols *s, uint32_t parent, uint32_t location, uint32_t *id,
                         struct err *err)
 {
+    const struct index *ix = &s->indexes[NODES];
     uint32_t hash = node_hash(s, parent, location), at;
-    int rc = node_reserve(s, err);
+    int rc = index_reserve(s, NODES, hash_of_node, err);
 
     if (rc != 0)
         return rc;
-    for (at = node_probe(&s->nodes, hash, hash); s->nodes.slots[at] != 0;
-         at = node_probe(&s->nodes, hash, at + 1)) {
-        uint32_t found = slot_id(s->nodes.slots[at]);
-
-        if (!node_is(s, found, parent, location))
-            continue;
-        *id = found;
-        return 0;
+    for (at = index_probe(ix, hash, hash); ix->slots[at] != 0; at = index_probe(ix, hash, at + 1)) {
+        *id = slot_id(ix->slots[at]);
+        if (node_is(s, *id, parent, location))
+            return 0;
     }
-    if ((rc = symbols_add_node(s, parent, location, err)) != 0)
-        return rc;
-    *id = s->tables[NODES].count - 1;
-    s->nodes.slots[at] = node_slot(hash, *id);
-    s->nodes.used++;
-    return 0;
+    if ((rc = symbols_add_node(s, parent, location, err)) == 0)
+        *id = index_take(s, NODES, hash, at);
+    return rc;
 }
 
 /* Room for `more` entries; at most three quarters full. */
@@ -249,24 +193,25 @@ static int lane_remember(struct symbols *s, const struct lane *l, uint32_t count
 /* Asks for the slot of the next node. */
 static void lane_aim(const struct symbols *s, struct lane *l)
 {
+    const struct index *ix = &s->indexes[NODES];
+
     l->guess = 0;
     l->hash = node_hash(s, l->node, l->locations[l->left - 1]);
-    if (s->nodes.slots)
-        __builtin_prefetch(&s->nodes.slots[l->hash & s->nodes.mask]);
+    if (ix->slots)
+        __builtin_prefetch(&ix->slots[l->hash & ix->mask]);
 }
 
 /* True when the lane now waits for a node: its slot has arrived and names one. */
 static bool lane_guess(const struct symbols *s, struct lane *l)
 {
+    const struct index *ix = &s->indexes[NODES];
     uint32_t slot;
 
-    if (!s->nodes.slots)
+    if (!ix->slots || (slot = ix->slots[index_probe(ix, l->hash, l->hash)]) == 0)
         return false;
-    slot = s->nodes.slots[node_probe(&s->nodes, l->hash, l->hash)];
     l->guess = slot_id(slot);
-    if (slot != 0)
-        __builtin_prefetch(stable_array_at(&s->tables[NODES], l->guess));
-    return slot != 0;
+    __builtin_prefetch(stable_array_at(&s->tables[NODES], l->guess));
+    return true;
 }
 
 static int lane_step(struct symbols *s, struct lane *l, struct err *err)
