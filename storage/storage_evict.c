@@ -91,7 +91,7 @@ void storage_measure(struct storage *s, uint64_t must_free, struct retention_spa
 {
     struct fs_space volume = {.available = UINT64_MAX};
     struct ledger_usage usage;
-    uint64_t leaving = 0;
+    uint64_t leaving = 0, log_bytes;
 
     (void)fs_space(s->o.fs, &volume, NULL);
     ledger_usage(s->ledger, &usage);
@@ -99,10 +99,14 @@ void storage_measure(struct storage *s, uint64_t must_free, struct retention_spa
     for (uint32_t i = 0; i < s->doomed_count; i++)
         leaving += storage_segment_bytes(segment_meta(s->doomed[i].segment));
     mutex_unlock(&s->mu);
+    /* A log that is longer than it may be gets shorter by sealing: no segment has to go for it. */
+    log_bytes = usage.by_kind[LEDGER_LOG];
+    if (s->limit > 0 && log_bytes > s->o.wal_bytes_max)
+        leaving += log_bytes - s->o.wal_bytes_max;
     *out = (struct retention_space){
-        .limit = usage.limit,
+        .limit = s->limit,
         .used = usage.used - min_u64(leaving, usage.used),
-        .headroom = headroom(usage.limit),
+        .headroom = headroom(s->limit),
         .available = volume.available,
         .must_free = must_free,
         .now_ns = clock_now_ns(s->o.clock),
@@ -424,13 +428,35 @@ void storage_settle_limit(struct storage *s)
 
     ledger_usage(s->ledger, &usage);
     while (rc > 0 && s->limit > 0 && usage.used > s->limit) {
-        rc = storage_make_room(s, usage.used - s->limit, &err);
+        atomic_store(&s->evict_wanted, true);
+        rc = storage_step_evict(s, &err);
+        if (rc >= 0)
+            (void)storage_step_unlink(s, &err);
         ledger_usage(s->ledger, &usage);
     }
     if (rc < 0)
         log_warn("eviction failed, it will be tried again", LOG_ERR(&err));
-    ledger_set_limit(s->ledger, s->limit);
+    storage_enforce_limit(s);
     if (s->limit > 0 && usage.used > s->limit)
-        log_warn("the data directory is larger than retention.max_bytes, and nothing can go",
+        log_warn("the data directory is larger than retention.max_bytes, it will shrink",
                  LOG_U64("bytes", usage.used), LOG_U64("limit", s->limit));
+}
+
+/*
+ * A directory that was larger when the limit came, by its log or by what is no segment, must
+ * be able to seal what the log holds: it may grow by a little from where it is, never back.
+ */
+void storage_enforce_limit(struct storage *s)
+{
+    uint64_t little = 2 * s->o.segment_bytes_max + OPEN_FILES * s->o.wal_file_bytes_max;
+    struct ledger_usage usage;
+
+    ledger_usage(s->ledger, &usage);
+    /* Segments are smaller than the log of their rows, but one may be made of nearly all of it. */
+    if (usage.by_kind[LEDGER_LOG] > s->o.wal_bytes_max)
+        little += usage.by_kind[LEDGER_LOG];
+    if (s->limit == 0 || usage.used <= s->limit)
+        ledger_set_limit(s->ledger, s->limit);
+    else if (usage.limit <= s->limit || usage.limit > usage.used + little)
+        ledger_set_limit(s->ledger, usage.used + little);
 }

@@ -92,9 +92,10 @@ struct storage {
     _Atomic int space; /* enum space_state */
     _Atomic uint64_t space_available;
     _Atomic bool space_met_end, seal_soon; /* soon: whatever failed before */
-    int64_t space_look_mono_ns;            /* the background thread's own */
-    uint64_t limit;                        /* of everything; 0: none */
-    int64_t evict_look_mono_ns;            /* the background thread's own */
+    int64_t walk_mono_ns;
+    int64_t space_look_mono_ns; /* the background thread's own */
+    _Atomic uint64_t limit;     /* of everything; 0: none */
+    int64_t evict_look_mono_ns; /* the background thread's own */
 
     /* The sealing thread's own. */
     int64_t seal_again_mono_ns; /* after a failure */
@@ -147,6 +148,8 @@ int storage_fit_limit(struct storage *s, struct err *err);
 uint64_t storage_catalog_share(uint64_t limit);
 /* At the end of opening: what a limit that is lower than before asks for. */
 void storage_settle_limit(struct storage *s);
+/* The ledger's limit, as far as it can be had. */
+void storage_enforce_limit(struct storage *s);
 
 int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err);
 void storage_catalog_add(struct storage *s, const struct segment_meta *m);

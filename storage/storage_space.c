@@ -13,6 +13,7 @@
 
 #define LOOK_NS (5 * NS_PER_S) /* others fill and empty the volume */
 #define LOOK_FULL_NS NS_PER_S
+#define WALK_NS (3600 * NS_PER_S) /* what others left in the data directory */
 
 enum {
     LOG_FILES = 2, /* of the reserve */
@@ -109,6 +110,16 @@ static bool log_has_room(struct storage *s, const struct wal_stats *log)
     return !log->no_space || wal_prepare_spare(s->wal, NULL) >= 0;
 }
 
+/* A volume that was enlarged has a larger part; a limit that was passed comes into force. */
+static void follow_volume(struct storage *s)
+{
+    struct fs_space volume;
+
+    if (s->o.retention.max_percent > 0 && fs_space(s->o.fs, &volume, NULL) == 0)
+        s->limit = retention_limit(&s->o.retention, volume.total);
+    storage_enforce_limit(s);
+}
+
 int storage_step_space(struct storage *s, struct err *err)
 {
     int64_t now = clock_mono_ns(s->o.clock);
@@ -118,6 +129,12 @@ int storage_step_space(struct storage *s, struct err *err)
 
     if (now < s->space_look_mono_ns)
         return 0;
+    follow_volume(s);
+    if (s->walk_mono_ns == 0 || now >= s->walk_mono_ns) {
+        if (s->walk_mono_ns != 0)
+            (void)ledger_walk(s->ledger, err);
+        s->walk_mono_ns = now + WALK_NS;
+    }
     s->space_look_mono_ns = now + (state >= SPACE_FULL ? LOOK_FULL_NS : LOOK_NS);
     look.available = available(s);
     atomic_store(&s->space_available, look.available);

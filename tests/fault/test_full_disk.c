@@ -28,6 +28,7 @@ enum {
     ROUNDS = 4,
     ROUND_PUSHES = 3,
     WRITES_MAX = 2000,
+    NEW_LIMIT = 400 << 10,
     TENANT_LIMIT = 2 * 8192, /* so many segments, about */
     /* What needs room: names, lengths, blocks. */
     WRITES = FS_FAULT_CREATE | FS_FAULT_WRITE | FS_FAULT_TRUNCATE | FS_FAULT_ALLOCATE |
@@ -291,6 +292,79 @@ static void test_a_full_volume_refuses_pushes_and_answers_until_there_is_room(vo
     world_release(&w);
 }
 
+/* What a limit finds when it comes: a log that is larger than all of it. */
+static void test_a_log_larger_than_a_new_limit_is_sealed_and_shrinks_below_it(void **state)
+{
+    struct ledger_usage usage;
+    struct world w;
+    struct err err;
+
+    (void)state;
+    world_init(&w, false);
+    do {
+        (void)storage_step_spare(w.s, &err);
+        assert_int_equal(push_one(&w), 0);
+        commit(&w);
+        ledger_usage(w.s->ledger, &usage);
+    } while (usage.used <= NEW_LIMIT + NEW_LIMIT / 2);
+    assert_int_equal(storage_close(w.s, INT64_MIN, &err), 0);
+    w.o.retention.max_bytes = NEW_LIMIT;
+    w.o.wal_file_bytes_min = w.o.wal_file_bytes_max = LOG_FILE / 4;
+    world_open(&w);
+    ledger_usage(w.s->ledger, &usage);
+    assert_true(usage.used > NEW_LIMIT);
+    for (int i = 0; i < 40; i++) {
+        clock_fake_advance(&w.clock, 10 * NS_PER_S);
+        (void)storage_step_seal(w.s, false, &err);
+        (void)storage_step_release(w.s, &err);
+        (void)storage_step_evict(w.s, &err);
+        (void)storage_step_unlink(w.s, &err);
+        (void)storage_step_space(w.s, &err);
+    }
+    ledger_usage(w.s->ledger, &usage);
+    assert_true(usage.used <= NEW_LIMIT);
+    assert_int_equal(usage.limit, NEW_LIMIT);
+    assert_true(rows_in_view(&w) > 0);
+    recover(&w);
+    world_release(&w);
+}
+
+/* A question that was asked before may take its time, but not for ever. */
+static void test_a_view_reads_what_was_evicted_until_its_grace_is_over(void **state)
+{
+    const struct str tenant = STR("anonymous");
+    const struct dataset_index *index;
+    struct dataset **datasets;
+    struct storage_view *v = NULL;
+    struct world w;
+    struct err err;
+    uint32_t count, gone = 0;
+
+    (void)state;
+    world_init(&w, true);
+    for (int i = 0; w.s->doomed_count == 0 && i < 100; i++) {
+        storage_view_release(v);
+        assert_int_equal(storage_view_acquire(w.s, &tenant, 1, STR(""), always, &v, &err), 0);
+        one_round(&w);
+    }
+    assert_int_equal(w.s->doomed_count, 1);
+    assert_int_equal(storage_step_unlink(w.s, &err), 0);
+    clock_fake_advance(&w.clock, 31 * NS_PER_S);
+    assert_int_equal(storage_step_unlink(w.s, &err), 1);
+    datasets = storage_view_datasets(v, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        int rc = datasets[i]->ops->index(datasets[i], &index, &err);
+
+        gone += rc == ERR_BUSY && strstr(err.msg, "ask again");
+        assert_true(rc == 0 || rc == ERR_BUSY);
+    }
+    assert_int_equal(gone, 1);
+    storage_view_release(v);
+    (void)storage_step_unlink(w.s, &err);
+    assert_int_equal(w.s->doomed_count, 0);
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +372,8 @@ int main(void)
         cmocka_unit_test(test_a_disk_that_fills_up_at_any_write_refuses_and_resumes),
         cmocka_unit_test(test_eviction_without_room_at_any_write_evicts_later),
         cmocka_unit_test(test_a_full_volume_refuses_pushes_and_answers_until_there_is_room),
+        cmocka_unit_test(test_a_log_larger_than_a_new_limit_is_sealed_and_shrinks_below_it),
+        cmocka_unit_test(test_a_view_reads_what_was_evicted_until_its_grace_is_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
