@@ -24,6 +24,7 @@
 struct arena;
 struct dataset;
 struct err;
+struct rollup_ops;
 struct sample_columns;
 struct symbols;
 
@@ -87,6 +88,7 @@ struct dataset_ops {
                    struct err *err);
     int (*scan)(struct dataset *ds, const struct dataset_scan *scan, struct arena *scratch,
                 dataset_visit visit, void *ctx, struct err *err);
+    const struct rollup_ops *rollups; /* NULL: no sums beside the rows (storage/rollup.h) */
 };
 
 /* Embedded first in the implementations (head_dataset, segment_dataset). */

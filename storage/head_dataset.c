@@ -93,7 +93,8 @@ static int scan(struct dataset *ds, const struct dataset_scan *s, struct arena *
     return 0;
 }
 
-static const struct dataset_ops head_ops = {get_index, get_symbols, scan};
+static const struct dataset_ops head_ops = {
+    .index = get_index, .symbols = get_symbols, .scan = scan};
 
 /* Rows come in LSN order: the durable ones are a prefix. */
 static uint32_t durable_rows(const struct head *h, uint64_t durable_lsn)

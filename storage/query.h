@@ -30,6 +30,20 @@ struct storage;
 struct tree;
 struct tree_names;
 
+/* What may be used beside rows. An answer is the same whatever is chosen (storage/query_plan.h). */
+enum query_force {
+    QUERY_FORCE_NONE, /* the cheapest */
+    QUERY_FORCE_RAW,  /* rows only */
+    QUERY_FORCE_HOUR, /* no sums of more than an hour */
+    QUERY_FORCE_DAY,  /* sums of whole datasets, or rows */
+};
+
+/* How an answer came about: datasets by the coarsest thing that was used of them. */
+struct query_explain {
+    uint32_t datasets_raw, datasets_hour, datasets_day, datasets_totals;
+    uint32_t vectors; /* read */
+};
+
 struct query {
     const struct str *tenants;
     uint32_t tenant_count;
@@ -43,6 +57,8 @@ struct query {
     bool (*canceled)(void *ctx);
     void *canceled_ctx;
     struct arena *arena;
+    enum query_force force;
+    struct query_explain *explain; /* NULL: nobody asks; added to */
 };
 
 /* A finished tree of everything selected; two queries may share `names` (a diff does). */

@@ -198,10 +198,12 @@ static uint32_t *new_map(struct arena *scratch, uint32_t count)
 static int merge_dataset(struct merge *m, const struct selected_dataset *sel, struct err *err)
 {
     struct symbols_counts counts;
+    struct query_plan plan;
     struct stack_sums sums;
-    int rc = stack_sums_scan(m->q, sel, m->scratch, &m->map.from, &sums, err);
+    int rc = query_plan_samples(m->q, sel, false, m->scratch, &plan, err);
 
-    if (rc != 0)
+    if (rc != 0 ||
+        (rc = stack_sums_scan(m->q, sel, &plan, m->scratch, &m->map.from, &sums, err)) != 0)
         return rc;
     m->out->any_row = m->out->any_row || sums.any_row;
     if (!sums.any)

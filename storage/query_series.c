@@ -1,6 +1,7 @@
-/* query_series(): totals of rows in buckets; no sample is read. */
+/* query_series(): totals of rows, or of ten minutes, in buckets; no sample is read. */
 #include "storage/query.h"
 
+#include "storage/query_plan.h"
 #include "storage/query_select.h"
 
 #include "base/arena.h"
@@ -199,6 +200,135 @@ static int visit(void *ctx, const struct dataset_row *row, const struct sample_c
     return query_check_canceled(c->groups->q, err);
 }
 
+static int scan_rows(struct groups *g, struct selected_dataset *d, struct time_span time,
+                     struct arena *scratch, struct err *err)
+{
+    struct dataset_scan scan = {d->entries, d->types, d->count, time, false};
+    struct series_ctx ctx = {.groups = g, .sel = d};
+
+    return d->ds->ops->scan(d->ds, &scan, scratch, visit, &ctx, err);
+}
+
+/* ---- totals instead of rows ---- */
+
+enum {
+    WINDOWS_MAX = 1000, /* of a dataset; a day has 145 */
+    SPLIT_MAX = 2,      /* windows whose rows are read; with more of them rows are cheaper */
+};
+
+enum window_use {
+    WINDOW_OUTSIDE,
+    WINDOW_WHOLE, /* all of it was asked for and is in one bucket */
+    WINDOW_SPLIT,
+};
+
+struct by_totals {
+    struct groups *groups;
+    struct selected_dataset *sel;
+    uint32_t first, count; /* windows of the dataset */
+    uint8_t use[WINDOWS_MAX];
+};
+
+static enum window_use use_of(const struct groups *g, struct time_span has, uint32_t window)
+{
+    struct time_span t = rollup_totals_span(window), asked = g->q->time;
+    int64_t first_ms, last_ms;
+    bool first_in, last_in;
+
+    t.first_ns = t.first_ns > has.first_ns ? t.first_ns : has.first_ns;
+    t.last_ns = t.last_ns < has.last_ns ? t.last_ns : has.last_ns;
+    if (t.last_ns < asked.first_ns || t.first_ns > asked.last_ns)
+        return WINDOW_OUTSIDE;
+    if (t.first_ns < asked.first_ns || t.last_ns > asked.last_ns)
+        return WINDOW_SPLIT;
+    first_in = bucket_of(g->sq, t.first_ns, &first_ms);
+    last_in = bucket_of(g->sq, t.last_ns, &last_ms);
+    return first_in == last_in && (!first_in || first_ms == last_ms) ? WINDOW_WHOLE : WINDOW_SPLIT;
+}
+
+/* False: rows are cheaper. */
+static bool plan_windows(struct by_totals *b)
+{
+    struct time_span has = b->sel->ds->time;
+    uint32_t split = 0;
+
+    if (!rollup_time_ok(has))
+        return false;
+    b->first = rollup_totals_window(has.first_ns);
+    b->count = rollup_totals_window(has.last_ns) - b->first + 1;
+    if (b->count > WINDOWS_MAX)
+        return false;
+    for (uint32_t i = 0; i < b->count; i++) {
+        b->use[i] = (uint8_t)use_of(b->groups, has, b->first + i);
+        split += b->use[i] == WINDOW_SPLIT;
+    }
+    return split <= SPLIT_MAX;
+}
+
+static int add_totals(struct by_totals *b, const struct totals *t, struct err *err)
+{
+    struct series_ctx c = {.groups = b->groups, .sel = b->sel};
+
+    for (; c.at < b->sel->count; c.at++) {
+        uint32_t e = b->sel->entries[c.at];
+        uint64_t present = b->sel->index->entries[e].present;
+        int rc = resolve_groups(&c, err);
+
+        for (uint64_t types = b->sel->types[c.at]; rc == 0 && types != 0; types &= types - 1) {
+            uint32_t type = (uint32_t)__builtin_ctzll(types);
+            uint32_t below = (uint32_t)__builtin_popcountll(present & ((types & -types) - 1));
+            uint32_t column = t->entry_first[e] + below;
+
+            for (uint32_t i = t->first[column]; rc == 0 && i < t->first[column + 1]; i++) {
+                uint32_t window = t->windows[i] - b->first;
+                int64_t last_ns = rollup_totals_span(t->windows[i]).last_ns, time_ms;
+
+                if (last_ns > b->sel->ds->time.last_ns)
+                    last_ns = b->sel->ds->time.last_ns;
+                if (window < b->count && b->use[window] == WINDOW_WHOLE &&
+                    bucket_of(b->groups->sq, last_ns, &time_ms))
+                    rc = add_point(b->groups, c.group_of[type], time_ms, t->sums[i], err);
+            }
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return query_check_canceled(b->groups->q, err);
+}
+
+static int add_by_totals(struct by_totals *b, struct arena *scratch, struct err *err)
+{
+    struct dataset *ds = b->sel->ds;
+    struct totals t;
+    int rc;
+
+    if ((rc = ds->ops->rollups->totals(ds, scratch, &t, err)) != 0 ||
+        (rc = add_totals(b, &t, err)) != 0)
+        return rc;
+    for (uint32_t i = 0; rc == 0 && i < b->count; i++) {
+        struct time_span span = rollup_totals_span(b->first + i), asked = b->groups->q->time;
+
+        if (b->use[i] != WINDOW_SPLIT)
+            continue;
+        span.first_ns = span.first_ns > asked.first_ns ? span.first_ns : asked.first_ns;
+        span.last_ns = span.last_ns < asked.last_ns ? span.last_ns : asked.last_ns;
+        rc = scan_rows(b->groups, b->sel, span, scratch, err);
+    }
+    return rc;
+}
+
+static int add_dataset(struct groups *g, struct selected_dataset *sel, struct arena *scratch,
+                       struct err *err)
+{
+    struct by_totals b = {.groups = g, .sel = sel};
+    bool totals = plan_windows(&b);
+    int rc = query_plan_totals(g->q, sel, &totals, err);
+
+    if (rc != 0)
+        return rc;
+    return totals ? add_by_totals(&b, scratch, err) : scan_rows(g, sel, g->q->time, scratch, err);
+}
+
 static int point_cmp(const void *a, const void *b)
 {
     int64_t x = ((const struct series_point *)a)->time_ms;
@@ -266,12 +396,8 @@ int query_series(struct storage *s, const struct query *q, const struct series_q
         return rc;
     arena_init(&scratch, arena_limit(q->arena));
     for (uint32_t i = 0; rc == 0 && i < sel.count; i++) {
-        struct selected_dataset *d = &sel.datasets[i];
-        struct dataset_scan scan = {d->entries, d->types, d->count, q->time, false};
-        struct series_ctx ctx = {.groups = &g, .sel = d};
-
         arena_reset(&scratch);
-        rc = d->ds->ops->scan(d->ds, &scan, &scratch, visit, &ctx, err);
+        rc = add_dataset(&g, &sel.datasets[i], &scratch, err);
     }
     /* Labels point into the view until they are copied: find_group() did that. */
     if (rc == 0)

@@ -7,6 +7,7 @@
 #ifndef STORAGE_QUERY_SUM_H
 #define STORAGE_QUERY_SUM_H
 
+#include "storage/query_plan.h"
 #include "storage/query_select.h"
 
 #include <stdbool.h>
@@ -22,10 +23,15 @@ struct stack_sums {
     bool any;     /* some sum is not zero */
 };
 
-/* Everything comes from `scratch`. *symbols is set when any_row is. */
+/* As planned, by node. Everything comes from `scratch`. *symbols is set when any_row is. */
 int stack_sums_scan(const struct query *q, const struct selected_dataset *sel,
-                    struct arena *scratch, const struct symbols **symbols, struct stack_sums *out,
-                    struct err *err);
+                    const struct query_plan *plan, struct arena *scratch,
+                    const struct symbols **symbols, struct stack_sums *out, struct err *err);
+
+/* The same by node of the flame tree, for a plan that is by flame. */
+int stack_sums_flame(const struct query *q, const struct selected_dataset *sel,
+                     const struct query_plan *plan, struct arena *scratch,
+                     const struct flame **flame, struct stack_sums *out, struct err *err);
 
 static inline bool stack_sums_needed(const struct stack_sums *s, uint32_t node)
 {

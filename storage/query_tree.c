@@ -1,6 +1,7 @@
 /* query_tree(): per dataset a dense sum per stack, then the stacks by function name. */
 #include "storage/query.h"
 
+#include "storage/query_plan.h"
 #include "storage/query_select.h"
 #include "storage/query_sum.h"
 
@@ -76,12 +77,65 @@ static int add_stacks(struct build *b, const struct stack_sums *sums, struct err
     return 0;
 }
 
+/*
+ * Adds a segment's own tree. Trees of one service are much alike and have the same order, so the
+ * node made after the last one found is tried before the look-up.
+ */
+static int add_flame(struct build *b, const struct flame *f, const struct stack_sums *sums,
+                     struct err *err)
+{
+    uint32_t *tree_node = arena_array(b->scratch, uint32_t, f->node_count);
+    uint32_t *name_of = arena_calloc(b->scratch, f->name_count, sizeof(*name_of));
+    uint32_t guess = 0;
+    int rc;
+
+    if (!tree_node || !name_of)
+        return query_out_of_memory(b->q, err);
+    tree_node[0] = TREE_ROOT;
+    for (uint32_t n = 1; n < f->node_count; n++) {
+        uint32_t name = f->names[n];
+
+        if (!stack_sums_needed(sums, n))
+            continue;
+        if (name_of[name] == 0) {
+            rc = tree_names_intern(b->names, f->texts[name], &name_of[name], err);
+            if (rc != 0)
+                return rc;
+            name_of[name]++;
+        }
+        rc = tree_child_near(b->tree, tree_node[f->parents[n]], name_of[name] - 1, guess + 1,
+                             &tree_node[n], err);
+        if (rc != 0)
+            return rc;
+        guess = tree_node[n];
+        if (sums->sum[n] > 0)
+            tree_add(b->tree, guess, sums->sum[n]);
+    }
+    return 0;
+}
+
+static int add_planned_flame(struct build *b, const struct selected_dataset *sel,
+                             const struct query_plan *plan, struct err *err)
+{
+    const struct flame *flame;
+    struct stack_sums sums;
+    int rc = stack_sums_flame(b->q, sel, plan, b->scratch, &flame, &sums, err);
+
+    return rc != 0 || !sums.any ? rc : add_flame(b, flame, &sums, err);
+}
+
 static int add_dataset(struct build *b, const struct selected_dataset *sel, struct err *err)
 {
     struct stack_sums sums;
+    struct query_plan plan;
     uint32_t strings;
-    int rc = stack_sums_scan(b->q, sel, b->scratch, &b->symbols, &sums, err);
+    int rc = query_plan_samples(b->q, sel, true, b->scratch, &plan, err);
 
+    if (rc != 0)
+        return rc;
+    if (plan.by_flame)
+        return add_planned_flame(b, sel, &plan, err);
+    rc = stack_sums_scan(b->q, sel, &plan, b->scratch, &b->symbols, &sums, err);
     if (rc != 0 || !sums.any)
         return rc;
     strings = symbols_counts(b->symbols).strings;

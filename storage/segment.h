@@ -40,6 +40,13 @@ struct segment_source {
     uint64_t lsn_first, lsn_last;
 };
 
+/* Which sums of rows a writer adds (storage/rollup.h). */
+enum segment_rollups {
+    SEGMENT_ROLLUPS_AUTO, /* those that pay; no vectors at level 0 */
+    SEGMENT_ROLLUPS_ALWAYS,
+    SEGMENT_ROLLUPS_NEVER,
+};
+
 /* What the footer tells; also what the catalog caches. */
 struct segment_meta {
     struct segment_id id;
@@ -49,6 +56,7 @@ struct segment_meta {
     struct time_span time;
     uint64_t rows, samples, agg_bytes, smp_bytes;
     uint32_t services;
+    enum segment_rollups rollups; /* for the writer; no file says it */
     int64_t created_ns;
     const struct segment_source *sources;
     uint32_t source_count;

@@ -22,6 +22,8 @@ struct segment_cache;
 enum segment_part {
     SEGMENT_PART_INDEX,   /* labels, entries, chunk lists */
     SEGMENT_PART_SYMBOLS, /* the dictionary */
+    SEGMENT_PART_ROLLUPS, /* where sums are */
+    SEGMENT_PART_FLAME,   /* the tree by function name */
 };
 
 struct segment_cache_key {

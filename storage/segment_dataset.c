@@ -1,9 +1,7 @@
 /* A service of a segment as a dataset: index and dictionary through the cache, rows by pread. */
-#include "storage/segment_reader.h"
+#include "storage/segment_dataset.h"
 
-#include "storage/segment_cache.h"
 #include "storage/segment_chunk.h"
-#include "storage/segment_index.h"
 #include "storage/segment_pack.h"
 #include "storage/segment_rows.h"
 
@@ -14,25 +12,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-struct cached_index {
-    struct segment_cached cached;
-    struct segment_index ix;
-    struct arena memory;
-};
-
-struct cached_symbols {
-    struct segment_cached cached;
-    struct symbols *symbols;
-};
-
-struct segment_dataset {
-    struct dataset ds;
-    struct segment *segment;
-    uint32_t service;
-    struct cached_index *index;     /* NULL until asked for */
-    struct cached_symbols *symbols; /* likewise */
-};
 
 static struct segment_dataset *of(struct dataset *ds)
 {
@@ -55,7 +34,7 @@ static void free_symbols(struct segment_cached *item)
     free(c);
 }
 
-static int need_index(struct segment_dataset *d, struct err *err)
+int segment_dataset_need_index(struct segment_dataset *d, struct err *err)
 {
     struct segment_cache_key key = {d->segment->meta.id, d->service, SEGMENT_PART_INDEX};
     struct cached_index *c;
@@ -108,7 +87,7 @@ static int need_symbols(struct segment_dataset *d, struct err *err)
 
 static int get_index(struct dataset *ds, const struct dataset_index **out, struct err *err)
 {
-    int rc = need_index(of(ds), err);
+    int rc = segment_dataset_need_index(of(ds), err);
 
     if (rc == 0)
         *out = &of(ds)->index->ix.index;
@@ -323,7 +302,8 @@ static int scan(struct dataset *ds, const struct dataset_scan *scan_, struct are
         .d = of(ds), .scratch = scratch, .scan = scan_, .visit = visit, .ctx = ctx};
     int rc;
 
-    if ((rc = need_index(s.d, err)) != 0 || (scan_->samples && (rc = need_symbols(s.d, err)) != 0))
+    if ((rc = segment_dataset_need_index(s.d, err)) != 0 ||
+        (scan_->samples && (rc = need_symbols(s.d, err)) != 0))
         return rc;
     if ((rc = segment_reading_open(s.d->segment, SEGMENT_FILE_SMP, &s.smp, err)) != 0)
         return rc;
@@ -337,7 +317,12 @@ static int scan(struct dataset *ds, const struct dataset_scan *scan_, struct are
     return rc;
 }
 
-static const struct dataset_ops segment_ops = {get_index, get_symbols, scan};
+static const struct dataset_ops segment_ops = {
+    .index = get_index,
+    .symbols = get_symbols,
+    .scan = scan,
+    .rollups = &segment_rollup_ops,
+};
 
 int segment_dataset_open(struct segment *s, uint32_t i, struct dataset **out, struct err *err)
 {
@@ -362,6 +347,8 @@ void segment_dataset_close(struct dataset *ds)
     d = of(ds);
     segment_cache_unref(d->index ? &d->index->cached : NULL);
     segment_cache_unref(d->symbols ? &d->symbols->cached : NULL);
+    segment_cache_unref(d->rollups ? &d->rollups->cached : NULL);
+    segment_cache_unref(d->flame ? &d->flame->cached : NULL);
     segment_unref(d->segment);
     free(d);
 }

@@ -48,11 +48,13 @@ enum segment_section_kind {
     SECTION_DIR = SECTION_KIND('D', 'I', 'R'), /* entries and their blocks */
     SECTION_DSD = SECTION_KIND('D', 'S', 'D'), /* services of the file */
     SECTION_MTA = SECTION_KIND('M', 'T', 'A'), /* tenant and sources */
+    /* Sums of rows; a service may lack any of them. */
+    SECTION_TOT = SECTION_KIND('T', 'O', 'T'), /* totals per window */
+    SECTION_RLD = SECTION_KIND('R', 'L', 'D'), /* where the parts of AGG and FLM are */
+    SECTION_AGG = SECTION_KIND('A', 'G', 'G'), /* rollup vectors */
+    SECTION_FLM = SECTION_KIND('F', 'L', 'M'), /* function-level tree */
     /* Reserved; not written yet, ignored when met. */
     SECTION_RNK = SECTION_KIND('R', 'N', 'K'), /* popularity rank -> node; absent: identity */
-    SECTION_FLM = SECTION_KIND('F', 'L', 'M'), /* function-level tree */
-    SECTION_TOT = SECTION_KIND('T', 'O', 'T'), /* totals per window */
-    SECTION_AGG = SECTION_KIND('A', 'G', 'G'), /* rollup vectors */
     SECTION_TMB = SECTION_KIND('T', 'M', 'B'), /* lineage, applied deletions */
 };
 

@@ -3,6 +3,7 @@
 
 #include "storage/blob_store.h"
 #include "storage/segment_index.h"
+#include "storage/segment_verify_rollup.h"
 
 #include "storage/model/samples.h"
 
@@ -166,6 +167,8 @@ static int check_service(struct verifying *v, uint32_t service, uint64_t *at, st
                          "'%s': service %u has %" PRIu64 " rows and %" PRIu64
                          " samples, expected %" PRIu64 " and %" PRIu64,
                          v->path, service, v->rows, v->samples, s->rows, s->samples);
+        if (rc == 0)
+            rc = segment_verify_rollups(ds, v->path, &arena, err);
         segment_dataset_close(ds);
     }
     arena_release(&arena);

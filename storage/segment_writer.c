@@ -7,6 +7,8 @@
 #include "storage/segment_pack.h"
 #include "storage/segment_symbols.h"
 #include "storage/segment_writer_internal.h"
+#include "storage/segment_writer_rollup.h"
+#include "storage/segment_writer_rollup_internal.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -94,6 +96,8 @@ int segment_writer_open(struct blob_store *blobs, const struct segment_meta *met
     w->pack = segment_pack_new();
     w->chunk = segment_chunk_writer_new();
     w->columns = head_columns_new();
+    w->rollups = rollup_writer_new();
+    w->rollups->pack = w->pack;
     arena_init(&w->memory, SIZE_MAX);
     buf_init(&w->table, SIZE_MAX);
     buf_init(&w->services, SIZE_MAX);
@@ -117,6 +121,7 @@ void segment_writer_abort(struct segment_writer *w)
     segment_pack_free(w->pack);
     segment_chunk_writer_free(w->chunk);
     head_columns_free(w->columns);
+    rollup_writer_free(w->rollups);
     arena_release(&w->memory);
     buf_release(&w->table);
     buf_release(&w->services);
@@ -142,6 +147,20 @@ static int end_section(struct segment_writer *w, struct segment_section *s, stru
     return segment_out_flush_some(&w->agg, err);
 }
 
+int segment_writer_blocks(struct segment_writer *w, uint32_t kind, const struct buf *blocks,
+                          struct err *err)
+{
+    struct segment_section s = {.kind = kind,
+                                .service = w->service_count,
+                                .offset = segment_out_offset(&w->agg),
+                                .raw = blocks->len};
+
+    if (blocks->failed)
+        return err_set(err, ERR_NOMEM, "no memory to write a segment");
+    (void)buf_append_str(&w->agg.pending, buf_str(blocks));
+    return end_section(w, &s, err);
+}
+
 /* A section of raw bytes, compressed where that helps. */
 static int put_section(struct segment_writer *w, uint32_t kind, uint32_t service,
                        const struct buf *raw, struct err *err)
@@ -159,6 +178,12 @@ static int put_section(struct segment_writer *w, uint32_t kind, uint32_t service
         (void)buf_append_str(&w->agg.pending, buf_str(raw));
     }
     return end_section(w, &s, err);
+}
+
+int segment_writer_section(struct segment_writer *w, uint32_t kind, const struct buf *raw,
+                           struct err *err)
+{
+    return put_section(w, kind, w->service_count, raw, err);
 }
 
 static int put_strings(struct segment_writer *w, const struct canonical *c, struct err *err)
@@ -246,7 +271,8 @@ int segment_writer_add(struct segment_writer *w, struct dataset *ds, struct err 
     if (w->service_count == SEGMENT_SERVICES_MAX)
         return err_set(err, ERR_TOO_LARGE, "a segment holds %d services at most",
                        SEGMENT_SERVICES_MAX);
-    if ((rc = put_dictionary(w, &c, err)) != 0 || (rc = put_index(w, &ix, err)) != 0)
+    if ((rc = put_dictionary(w, &c, err)) != 0 || (rc = put_index(w, &ix, err)) != 0 ||
+        (rc = segment_writer_rollups(w, &c, err)) != 0)
         return rc;
     note_service(w, ds->service, &ix);
     w->last_service = ds->service;

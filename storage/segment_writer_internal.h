@@ -3,6 +3,7 @@
  *
  *   segment_writer.c       files, sections, table, footer
  *   segment_writer_rows.c  a dataset's rows in canonical order into .smp
+ *   segment_writer_rollup*.c  sums of the rows
  */
 #ifndef STORAGE_SEGMENT_WRITER_INTERNAL_H
 #define STORAGE_SEGMENT_WRITER_INTERNAL_H
@@ -19,6 +20,7 @@
 
 struct blob_store;
 struct blob_writer;
+struct rollup_writer;
 struct segment_pack;
 
 /* One of the two files: what is not yet written is in `pending`. */
@@ -37,6 +39,7 @@ struct segment_writer {
     struct segment_pack *pack;
     struct segment_chunk_writer *chunk;
     struct head_columns *columns;
+    struct rollup_writer *rollups;
     struct arena memory;  /* of the service at hand */
     struct buf table;     /* entries so far */
     struct buf services;  /* DSD so far */
@@ -51,6 +54,13 @@ struct segment_writer {
 uint64_t segment_out_offset(const struct segment_out *o);
 /* Writes when enough has gathered. */
 int segment_out_flush_some(struct segment_out *o, struct err *err);
+
+/* A section of the service at hand, compressed as a whole where that helps. */
+int segment_writer_section(struct segment_writer *w, uint32_t kind, const struct buf *raw,
+                           struct err *err);
+/* A section whose parts are compressed already. */
+int segment_writer_blocks(struct segment_writer *w, uint32_t kind, const struct buf *blocks,
+                          struct err *err);
 
 /*
  * Chunks and row blocks of all rows go to .smp; *c and *ix say what goes to .agg.

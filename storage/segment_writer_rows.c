@@ -7,6 +7,7 @@
 #include "storage/segment_format.h"
 #include "storage/segment_pack.h"
 #include "storage/segment_rows.h"
+#include "storage/segment_writer_rollup.h"
 
 #include "base/check.h"
 #include "base/err.h"
@@ -280,11 +281,23 @@ static int write_row(void *ctx, const struct dataset_row *row, const struct samp
     copy.sample_count = sorted->count;
     segment_chunk_add(s->w->chunk, sorted);
     segment_rows_add(&s->block, &copy);
+    if ((rc = rollup_writer_row(s->w->rollups, &copy, sorted, err)) != 0)
+        return rc;
     s->ix->rows++;
     s->ix->samples += sorted->count;
     if (s->block.count == s->block_cap && (rc = end_row_block(s, err)) != 0)
         return rc;
     return segment_chunk_is_full(s->w->chunk) ? end_chunk(s, err) : 0;
+}
+
+/* Bytes of the chunks from `first` on. */
+static uint64_t stored_since(const struct writing *s, uint32_t first)
+{
+    uint64_t stored = 0;
+
+    for (uint32_t i = first; i < s->chunk_count; i++)
+        stored += s->chunks[i].stored;
+    return stored;
 }
 
 static int write_entries(struct writing *s, struct dataset *ds, const struct entry_order *order,
@@ -293,23 +306,30 @@ static int write_entries(struct writing *s, struct dataset *ds, const struct ent
     struct segment_index *ix = s->ix;
     struct arena *a = &s->w->memory;
     uint32_t count = ix->index.entry_count;
+    int rc;
 
     ix->chunk_first = arena_calloc(a, (size_t)count + 1, sizeof(*ix->chunk_first));
     ix->row_block_first = arena_calloc(a, (size_t)count + 1, sizeof(*ix->row_block_first));
     if (!ix->chunk_first || !ix->row_block_first)
         return out_of_memory(err);
+    rc = rollup_writer_begin(s->w->rollups, s->w->meta, &ix->index, s->canonical->counts.nodes, a,
+                             err);
+    if (rc != 0)
+        return rc;
     for (uint32_t e = 0; e < count; e++) {
         uint64_t rows = ix->index.entries[e].row_count;
         struct arena_mark mark = arena_mark(a);
-        int rc;
 
         s->block_cap = rows < ROW_BLOCK_ROWS ? (uint32_t)rows : ROW_BLOCK_ROWS;
         s->type_count = ix->index.typesets[ix->index.entries[e].typeset].count;
         if (!segment_rows_init(&s->block, s->block_cap, s->type_count, a))
             return out_of_memory(err);
         segment_chunk_begin(s->w->chunk, s->type_count);
-        if ((rc = scan(s, ds, &order[e].entry, 1, UINT64_MAX, write_row, err)) != 0 ||
-            (rc = end_chunk(s, err)) != 0 || (rc = end_row_block(s, err)) != 0)
+        if ((rc = rollup_writer_entry(s->w->rollups, e, err)) != 0 ||
+            (rc = scan(s, ds, &order[e].entry, 1, UINT64_MAX, write_row, err)) != 0 ||
+            (rc = end_chunk(s, err)) != 0 || (rc = end_row_block(s, err)) != 0 ||
+            (rc = rollup_writer_end_entry(s->w->rollups, stored_since(s, ix->chunk_first[e]),
+                                          err)) != 0)
             return rc;
         arena_rewind(a, mark);
         ix->chunk_first[e + 1] = s->chunk_count;

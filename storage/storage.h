@@ -59,6 +59,7 @@ struct storage_options {
     uint64_t cache_bytes_max;      /* decoded segment dictionaries */
     enum storage_dedup dedup;
     struct retention_rules retention; /* borrowed for as long as the store is open */
+    enum segment_rollups rollups;     /* which sums sealing adds; for tests */
     uint64_t segment_bytes_max;       /* of a segment, about; with a limit a 20th of that at most */
 };
 

@@ -329,6 +329,7 @@ static int write_segment(struct storage *s, const struct batch *b, struct segmen
     struct segment_source *sources = calloc(b->count, sizeof(*sources));
     struct segment_meta meta = {.tenant = b->tenant,
                                 .day = b->day,
+                                .rollups = s->o.rollups,
                                 .created_ns = clock_now_ns(s->o.clock),
                                 .sources = sources};
     uint32_t count = 0;

@@ -204,6 +204,17 @@ int tree_child(struct tree *t, uint32_t parent, uint32_t name, uint32_t *node, s
     return 0;
 }
 
+int tree_child_near(struct tree *t, uint32_t parent, uint32_t name, uint32_t guess, uint32_t *node,
+                    struct err *err)
+{
+    if (guess > TREE_ROOT && guess < t->count && t->nodes[guess].parent == parent &&
+        t->nodes[guess].name == name) {
+        *node = guess;
+        return 0;
+    }
+    return tree_child(t, parent, name, node, err);
+}
+
 void tree_add(struct tree *t, uint32_t node, value128 value)
 {
     check(node < t->count);

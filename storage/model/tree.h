@@ -53,6 +53,9 @@ struct tree_names *tree_names_of(const struct tree *tree);
 
 /* The child of `parent` called `name`, made if missing. */
 int tree_child(struct tree *tree, uint32_t parent, uint32_t name, uint32_t *node, struct err *err);
+/* The same; `guess`, any number, is looked at first. */
+int tree_child_near(struct tree *tree, uint32_t parent, uint32_t name, uint32_t guess,
+                    uint32_t *node, struct err *err);
 void tree_add(struct tree *tree, uint32_t node, value128 value);
 
 int tree_finish(struct tree *tree, struct err *err);

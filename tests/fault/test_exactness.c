@@ -3,13 +3,15 @@
  * what was pushed. Random rows, random order of commits, seals and kills; then
  * every profile type is asked as a tree and as a series, over random ranges, and
  * compared byte for byte with a reference that keeps the raw rows and adds up
- * paths as text.
+ * paths as text: by rows, by hours, by days and as the planner likes, as a tree, as a merged
+ * profile and as series of several steps.
  *
  *   FLAMEKEEP_EXACT_SEEDS=n   runs n seeds instead of the few of every day
  */
 #include "storage/query.h"
 #include "storage/storage.h"
 
+#include "storage/model/symbols.h"
 #include "storage/model/tree.h"
 
 #include "base/arena.h"
@@ -51,6 +53,8 @@ struct world {
     struct profile_gen gen[2];
     struct push_row rows[ROWS];
     uint32_t row_count;
+    struct query_explain explain; /* of all questions */
+    bool any_row[QUERY_FORCE_DAY + 1];
 };
 
 static void open_store(struct world *w)
@@ -62,6 +66,7 @@ static void open_store(struct world *w)
     storage_options_init(&o);
     o.fs = w->fs;
     o.clock = &w->clock.clock;
+    o.rollups = SEGMENT_ROLLUPS_ALWAYS;
     if (storage_open(&o, &w->store, &recovery, &err) != 0)
         fail_msg("%s", err.msg);
 }
@@ -203,7 +208,19 @@ static bool put_path(const struct profile *p, const struct profile_sample *s, st
     return any;
 }
 
-static char *reference_tree(struct world *w, const struct profile_type *type, struct time_span time)
+/* What a question means, as plainly as can be said. */
+static bool asked(const struct push_row *row, const struct query *q)
+{
+    if (row->profile->time_ns < q->time.first_ns || row->profile->time_ns > q->time.last_ns)
+        return false;
+    for (uint32_t i = 0; i < q->matchers.count; i++)
+        if (!str_eq(labels_get(&row->labels, q->matchers.items[i].name),
+                    q->matchers.items[i].value))
+            return false;
+    return true;
+}
+
+static char *reference_tree(struct world *w, const struct query *q)
 {
     struct lines lines = {0};
     struct buf path;
@@ -214,10 +231,8 @@ static char *reference_tree(struct world *w, const struct profile_type *type, st
         const struct push_row *row = &w->rows[r];
         const struct profile *p = row->profile;
 
-        if (p->time_ns < time.first_ns || p->time_ns > time.last_ns)
-            continue;
-        for (uint32_t t = 0; t < p->typeset.count; t++)
-            for (uint32_t s = 0; same_type(row, t, type) && s < row->sample_count; s++) {
+        for (uint32_t t = 0; asked(row, q) && t < p->typeset.count; t++)
+            for (uint32_t s = 0; same_type(row, t, q->type) && s < row->sample_count; s++) {
                 const struct profile_sample *sample = &p->samples[row->sample_first + s];
                 int64_t v = p->values[sample->value_first + t];
 
@@ -230,25 +245,45 @@ static char *reference_tree(struct world *w, const struct profile_type *type, st
     return text;
 }
 
-static char *reference_total(struct world *w, const struct profile_type *type,
-                             struct time_span time)
+/* Half of the questions drop what lies behind the last edge. */
+static struct series_query series_of(const struct query *q, int64_t step_ms)
 {
-    char text[64];
-    value128 sum = 0;
+    struct series_query sq = {.start_ms = q->time.first_ns / NS_PER_MS, .step_ms = step_ms};
+
+    sq.end_ms = q->time.last_ns / NS_PER_MS + (step_ms % 2 == 0 ? step_ms : 0);
+    return sq;
+}
+
+static void put_point(struct lines *lines, int64_t time_ms, value128 value)
+{
+    struct buf text;
+
+    buf_init(&text, 64);
+    (void)buf_printf(&text, "%020lld", (long long)time_ms);
+    add_line(lines, &text, value);
+    buf_release(&text);
+}
+
+static char *reference_series(struct world *w, const struct query *q, int64_t step_ms)
+{
+    struct series_query sq = series_of(q, step_ms);
+    struct lines lines = {0};
 
     for (uint32_t r = 0; r < w->row_count; r++) {
         const struct push_row *row = &w->rows[r];
         const struct profile *p = row->profile;
+        int64_t edge = sq.start_ms;
+        value128 sum = 0;
 
-        if (p->time_ns < time.first_ns || p->time_ns > time.last_ns)
-            continue;
-        for (uint32_t t = 0; t < p->typeset.count; t++)
-            for (uint32_t s = 0; same_type(row, t, type) && s < row->sample_count; s++)
+        for (uint32_t t = 0; asked(row, q) && t < p->typeset.count; t++)
+            for (uint32_t s = 0; same_type(row, t, q->type) && s < row->sample_count; s++)
                 sum += (value128)p->values[p->samples[row->sample_first + s].value_first + t];
+        while (edge < p->time_ns / NS_PER_MS)
+            edge += step_ms;
+        if (sum > 0 && edge <= sq.end_ms)
+            put_point(&lines, edge, sum);
     }
-    (void)snprintf(text, sizeof(text), "%llx%016llx", (unsigned long long)(sum >> 64),
-                   (unsigned long long)sum);
-    return strdup(text);
+    return lines_text(&lines);
 }
 
 /* ---- the store ---- */
@@ -283,24 +318,130 @@ static char *store_tree(struct world *w, const struct query *q)
     return lines_text(&lines);
 }
 
-static char *store_total(struct world *w, const struct query *q)
+static void put_stack(const struct symbols *symbols, uint32_t node, struct buf *out)
 {
-    int64_t end_ms = q->time.last_ns / NS_PER_MS + 1;
-    struct series_query sq = {.start_ms = end_ms, .end_ms = end_ms, .step_ms = INT64_C(1) << 40};
+    uint32_t chain[4096], depth = 0;
+
+    buf_reset(out);
+    for (; node != SYMBOLS_ROOT; node = symbols_node(symbols, node).parent)
+        chain[depth++] = symbols_node(symbols, node).location;
+    while (depth > 0) {
+        struct symbol_location loc = symbols_location(symbols, chain[--depth]);
+
+        for (uint32_t i = loc.line_count; i-- > 0;) {
+            (void)buf_append_byte(out, ';');
+            (void)buf_append_str(
+                out,
+                symbols_string(symbols, symbols_function(symbols, loc.lines[i].function).name));
+        }
+    }
+}
+
+static char *store_profile(struct world *w, const struct query *q)
+{
+    struct merged_profile merged;
+    struct lines lines = {0};
+    struct buf path;
+    struct err err;
+
+    if (query_profile(w->store, q, &merged, &err) != 0)
+        fail_msg("%s", err.msg);
+    buf_init(&path, 1 << 20);
+    for (uint32_t i = 0; i < merged.sample_count; i++) {
+        put_stack(merged.symbols, merged.samples[i].node, &path);
+        if (path.len > 0)
+            add_line(&lines, &path, merged.samples[i].value);
+    }
+    buf_release(&path);
+    w->any_row[q->force] = merged.any_row;
+    merged_profile_release(&merged);
+    return lines_text(&lines);
+}
+
+static char *store_series(struct world *w, const struct query *q, int64_t step_ms)
+{
+    struct series_query sq = series_of(q, step_ms);
+    struct lines lines = {0};
     struct series *series;
-    value128 sum = 0;
     struct err err;
     uint32_t count;
-    char text[64];
 
     if (query_series(w->store, q, &sq, &series, &count, &err) != 0)
         fail_msg("%s", err.msg);
     for (uint32_t s = 0; s < count; s++)
         for (uint32_t i = 0; i < series[s].point_count; i++)
-            sum += series[s].points[i].value;
-    (void)snprintf(text, sizeof(text), "%llx%016llx", (unsigned long long)(sum >> 64),
-                   (unsigned long long)sum);
-    return strdup(text);
+            put_point(&lines, series[s].points[i].time_ms, series[s].points[i].value);
+    return lines_text(&lines);
+}
+
+/* All there is, whole hours and windows, or anything; now and then ends that just miss. */
+static struct time_span any_span(struct world *w)
+{
+    int64_t from = rng_between(&w->rng, 0, SPAN_NS), to = rng_between(&w->rng, from, SPAN_NS);
+    int64_t unit = rng_one_in(&w->rng, 2) ? 3600 * NS_PER_S : 600 * NS_PER_S;
+
+    switch (rng_below(&w->rng, 4)) {
+    case 0:
+        return (struct time_span){DAY0_NS, DAY0_NS + SPAN_NS};
+    case 1:
+        return (struct time_span){DAY0_NS + from, DAY0_NS + to};
+    case 2: /* the way buckets end */
+        return (struct time_span){DAY0_NS + from / unit * unit + NS_PER_MS,
+                                  DAY0_NS + (to / unit + 1) * unit + NS_PER_MS - 1};
+    default:
+        return (struct time_span){DAY0_NS + from / unit * unit + rng_between(&w->rng, -1, 1),
+                                  DAY0_NS + (to / unit + 1) * unit - 1};
+    }
+}
+
+static struct matchers one_label(const struct push_row *row, uint32_t i, struct arena *arena)
+{
+    const struct label *pair = &row->labels.pairs[i];
+    struct matchers m = {0};
+    struct err err;
+
+    assert_int_equal(matchers_add(&m, MATCH_EQ, pair->name, pair->value, arena, &err), 0);
+    return m;
+}
+
+enum way {
+    WAY_TREE,
+    WAY_PROFILE,
+    WAY_SERIES,
+    WAYS,
+};
+
+static char *answer(struct world *w, const struct query *q, int way, int64_t step_ms)
+{
+    switch (way) {
+    case WAY_TREE:
+        return store_tree(w, q);
+    case WAY_PROFILE:
+        return store_profile(w, q);
+    default:
+        return store_series(w, q, step_ms);
+    }
+}
+
+/* Under every plan, the answer is `want`. */
+static void ask_all(struct world *w, struct query *q, int way, int64_t step_ms, const char *want,
+                    uint64_t seed)
+{
+    for (enum query_force force = QUERY_FORCE_NONE; force <= QUERY_FORCE_DAY; force++) {
+        struct arena arena;
+        char *got;
+
+        arena_init(&arena, ARENA_BYTES);
+        q->arena = &arena;
+        q->force = force;
+        q->explain = &w->explain;
+        got = answer(w, q, way, step_ms);
+        if (strcmp(want, got) != 0)
+            fail_msg("seed %llu, way %d, plan %d: want\n%.800s\ngot\n%.800s",
+                     (unsigned long long)seed, way, (int)force, want, got);
+        free(got);
+        arena_release(&arena);
+    }
 }
 
 static void ask(struct world *w, uint64_t seed)
@@ -311,31 +452,29 @@ static void ask(struct world *w, uint64_t seed)
     const struct profile_type type = {labels_get(&row->labels, STR("__name__")), ts->types[t].type,
                                       ts->types[t].unit, ts->period_type, ts->period_unit};
     const struct str tenant = STR("anonymous");
-    int64_t from = rng_between(&w->rng, 0, SPAN_NS), to = rng_between(&w->rng, from, SPAN_NS);
-    struct arena arena;
-    struct query q = {.tenants = &tenant, .tenant_count = 1, .type = &type, .arena = &arena};
-    char *want, *got;
+    struct query q = {.tenants = &tenant, .tenant_count = 1, .type = &type};
+    int64_t step_ms = rng_one_in(&w->rng, 2) ? 600000 : rng_between(&w->rng, 1000, 20000000);
+    struct arena memory;
+    char *want;
 
-    arena_init(&arena, ARENA_BYTES);
-    q.time = rng_one_in(&w->rng, 3) ? (struct time_span){DAY0_NS, DAY0_NS + SPAN_NS}
-                                    : (struct time_span){DAY0_NS + from, DAY0_NS + to};
-    want = reference_tree(w, &type, q.time);
-    got = store_tree(w, &q);
-    if (strcmp(want, got) != 0)
-        fail_msg("seed %llu: trees differ:\nwant\n%.800s\ngot\n%.800s", (unsigned long long)seed,
-                 want, got);
+    arena_init(&memory, ARENA_BYTES);
+    q.time = any_span(w);
+    if (rng_one_in(&w->rng, 3))
+        q.matchers = one_label(row, (uint32_t)rng_below(&w->rng, row->labels.count), &memory);
+    want = reference_tree(w, &q);
+    ask_all(w, &q, WAY_TREE, step_ms, want, seed);
+    ask_all(w, &q, WAY_PROFILE, step_ms, want, seed);
     free(want);
-    free(got);
-    want = reference_total(w, &type, q.time);
-    got = store_total(w, &q);
-    if (strcmp(want, got) != 0)
-        fail_msg("seed %llu: totals differ: want %s got %s", (unsigned long long)seed, want, got);
+    for (enum query_force force = QUERY_FORCE_NONE; force <= QUERY_FORCE_DAY; force++)
+        assert_int_equal(w->any_row[force], w->any_row[QUERY_FORCE_RAW]);
+    want = reference_series(w, &q, step_ms);
+    ask_all(w, &q, WAY_SERIES, step_ms, want, seed);
     free(want);
-    free(got);
-    arena_release(&arena);
+    matchers_release(&q.matchers);
+    arena_release(&memory);
 }
 
-static void live(uint64_t seed)
+static void live(uint64_t seed, struct query_explain *used)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct err err;
@@ -359,6 +498,10 @@ static void live(uint64_t seed)
         if (rng_one_in(&w->rng, 10))
             disturb(w);
     }
+    used->datasets_raw += w->explain.datasets_raw;
+    used->datasets_hour += w->explain.datasets_hour;
+    used->datasets_day += w->explain.datasets_day;
+    used->datasets_totals += w->explain.datasets_totals;
     (void)storage_close(w->store, 0, &err);
     fs_free(w->fs);
     for (int g = 0; g < 2; g++)
@@ -370,14 +513,19 @@ static void test_every_answer_is_the_sum_of_what_was_pushed(void **state)
 {
     const char *text = getenv("FLAMEKEEP_EXACT_SEEDS");
     uint64_t seeds = SEEDS_DEFAULT;
+    struct query_explain used = {0};
 
     (void)state;
     if (text)
         (void)str_parse_u64(str_from(text), UINT32_MAX, &seeds);
     for (uint64_t seed = 0; seed < seeds; seed++)
-        live(seed);
-    print_message("%llu seeds, %llu questions, all exact\n", (unsigned long long)seeds,
-                  (unsigned long long)seeds * QUESTIONS);
+        live(seed, &used);
+    print_message("%llu seeds, %llu questions, all exact; datasets by rows %u, hours %u, days %u, "
+                  "totals %u\n",
+                  (unsigned long long)seeds, (unsigned long long)seeds * QUESTIONS,
+                  used.datasets_raw, used.datasets_hour, used.datasets_day, used.datasets_totals);
+    assert_true(used.datasets_raw > 0 && used.datasets_hour > 0 && used.datasets_day > 0 &&
+                used.datasets_totals > 0);
 }
 
 int main(void)

@@ -317,7 +317,8 @@ static int scan(struct dataset *ds, const struct dataset_scan *s, struct arena *
     return 0;
 }
 
-static const struct dataset_ops fake_ops = {get_index, get_symbols, scan};
+static const struct dataset_ops fake_ops = {
+    .index = get_index, .symbols = get_symbols, .scan = scan};
 
 struct dataset *dataset_fake_dataset(struct dataset_fake *f)
 {

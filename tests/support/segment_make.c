@@ -30,6 +30,7 @@ struct segment_meta segment_make_meta(uint64_t seed)
     return (struct segment_meta){.id = {seed, 1},
                                  .tenant = STR("tenant"),
                                  .day = SEGMENT_MAKE_DAY,
+                                 .rollups = SEGMENT_ROLLUPS_ALWAYS,
                                  .created_ns = SEGMENT_MAKE_NS,
                                  .sources = sources,
                                  .source_count = 2};
