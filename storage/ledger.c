@@ -47,7 +47,7 @@ struct ledger {
     struct mutex mu; /* guards the rest */
     struct name **buckets;
     size_t count, mask;
-    struct mass root;
+    struct mass *root;
     uint64_t catalog_share, catalog_actual;
     struct ledger_usage usage; /* by_kind without the catalog */
 };
@@ -228,8 +228,6 @@ static struct name **slot_of(struct ledger *l, const char *path, uint64_t *hash)
     struct name **at;
 
     *hash = hash64(l->seed, path, strlen(path));
-    if (!l->buckets)
-        rehash(l);
     at = &l->buckets[*hash & l->mask];
     while (*at && ((*at)->hash != *hash || strcmp((*at)->path, path) != 0))
         at = &(*at)->next;
@@ -242,7 +240,7 @@ static struct mass *find(struct ledger *l, const char *path)
     uint64_t hash;
 
     if (strcmp(path, ".") == 0)
-        return &l->root;
+        return l->root;
     at = slot_of(l, path, &hash);
     return *at ? (*at)->mass : NULL;
 }
@@ -254,7 +252,7 @@ static void put(struct ledger *l, const char *path, struct mass *m)
     struct name **at;
 
     check(n);
-    if (!l->buckets || l->count > l->mask)
+    if (l->count > l->mask)
         rehash(l);
     at = slot_of(l, path, &n->hash);
     check(!*at);
@@ -268,7 +266,7 @@ static void put(struct ledger *l, const char *path, struct mass *m)
 
 static void drop_if_unused(struct ledger *l, struct mass *m)
 {
-    if (m->links > 0 || m->opens > 0 || m == &l->root)
+    if (m->links > 0 || m->opens > 0 || m == l->root)
         return;
     give(l, m, m->taken);
     free(m);
@@ -469,7 +467,7 @@ static int reserve_name(struct ledger *l, const char *path, struct err *err)
     parent_of(path, dir);
     mutex_lock(&l->mu);
     m = find(l, dir);
-    rc = reserve(l, m ? m : &l->root, DIRECTORY_GROWTH * l->block, path, err);
+    rc = reserve(l, m ? m : l->root, DIRECTORY_GROWTH * l->block, path, err);
     mutex_unlock(&l->mu);
     return rc;
 }
@@ -764,7 +762,7 @@ static void ledger_free(struct fs *fs)
 {
     struct ledger *l = of(fs);
 
-    for (size_t i = 0; l->buckets && i <= l->mask; i++) {
+    for (size_t i = 0; i <= l->mask; i++) {
         for (struct name *n = l->buckets[i], *next; n; n = next) {
             next = n->next;
             if (--n->mass->links == 0 && n->mass->opens == 0)
@@ -773,6 +771,7 @@ static void ledger_free(struct fs *fs)
         }
     }
     free(l->buckets);
+    free(l->root);
     mutex_destroy(&l->mu);
     (void)pthread_mutex_destroy(&l->names_mu);
     free(l);
@@ -809,7 +808,9 @@ struct fs *ledger_new(struct fs *inner)
     l->inner = inner;
     l->seed = hash_seed_random();
     l->block = BLOCK_DEFAULT;
-    l->root = (struct mass){.links = 1, .is_dir = true, .kind = LEDGER_DIRECTORIES};
+    rehash(l);
+    l->root = new_mass(true, LEDGER_DIRECTORIES);
+    l->root->links = 1;
     check(pthread_mutex_init(&l->names_mu, NULL) == 0);
     mutex_init(&l->mu, MUTEX_RANK_LEDGER, "ledger");
     return &l->fs;

@@ -45,8 +45,8 @@ struct eviction {
     struct segment **segments;
     struct retention_item *items;
     uint32_t count;
-    struct retention_pick picks[PICKS_MAX];
-    uint64_t lsns[PICKS_MAX]; /* of their records; 0: none */
+    struct retention_pick *picks; /* PICKS_MAX of them */
+    uint64_t lsns[PICKS_MAX];     /* of their records; 0: none */
     bool out[PICKS_MAX];
     uint32_t pick_count;
 };
@@ -137,10 +137,10 @@ static void list_segments(struct storage *s, struct eviction *e)
 
 static void release_eviction(struct eviction *e)
 {
+    free(e->items);
     for (uint32_t i = 0; i < e->count; i++)
         segment_unref(e->segments[i]);
     free(e->segments);
-    free(e->items);
 }
 
 /* ---- the record ---- */
@@ -253,13 +253,14 @@ static void tell(struct storage *s, const struct eviction *e)
 /* With publish_mu. How many went, or negative. */
 static int evict(struct storage *s, uint64_t must_free, struct err *err)
 {
+    struct retention_pick picks[PICKS_MAX];
     struct retention_space space;
-    struct eviction e = {0};
+    struct eviction e = {.picks = picks};
     int rc = 0;
 
     storage_measure(s, must_free, &space);
     list_segments(s, &e);
-    e.pick_count = retention_plan(&s->o.retention, e.items, e.count, &space, e.picks, PICKS_MAX);
+    e.pick_count = retention_plan(&s->o.retention, e.items, e.count, &space, picks, PICKS_MAX);
     if (e.pick_count > 0 && (rc = write_records(s, &e, err)) == 0) {
         rc = (int)swap_out(s, &e);
         tell(s, &e);
