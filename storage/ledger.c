@@ -467,7 +467,10 @@ static int reserve_name(struct ledger *l, const char *path, struct err *err)
     parent_of(path, dir);
     mutex_lock(&l->mu);
     m = find(l, dir);
-    rc = reserve(l, m ? m : l->root, DIRECTORY_GROWTH * l->block, path, err);
+    if (!m)
+        m = l->root;
+    check(m);
+    rc = reserve(l, m, DIRECTORY_GROWTH * l->block, path, err);
     mutex_unlock(&l->mu);
     return rc;
 }
