@@ -93,9 +93,9 @@ struct storage {
     _Atomic uint64_t space_available;
     _Atomic bool space_met_end, seal_soon; /* soon: whatever failed before */
     int64_t walk_mono_ns;
-    int64_t space_look_mono_ns; /* the background thread's own */
-    _Atomic uint64_t limit;     /* of everything; 0: none */
-    int64_t evict_look_mono_ns; /* the background thread's own */
+    int64_t space_looked_mono_ns; /* the background thread's own */
+    _Atomic uint64_t limit;       /* of everything; 0: none */
+    int64_t evict_look_mono_ns;   /* the background thread's own */
 
     /* The sealing thread's own. */
     int64_t seal_again_mono_ns; /* after a failure */

@@ -127,15 +127,17 @@ int storage_step_space(struct storage *s, struct err *err)
     struct space_look look = {.reserve = reserve(s)};
     struct wal_stats log;
 
-    if (now < s->space_look_mono_ns)
+    /* What met the end just now is looked at soon, whenever the last look was. */
+    if (s->space_looked_mono_ns != 0 &&
+        now - s->space_looked_mono_ns < (state >= SPACE_FULL ? LOOK_FULL_NS : LOOK_NS))
         return 0;
+    s->space_looked_mono_ns = now;
     follow_volume(s);
     if (s->walk_mono_ns == 0 || now >= s->walk_mono_ns) {
         if (s->walk_mono_ns != 0)
             (void)ledger_walk(s->ledger, err);
         s->walk_mono_ns = now + WALK_NS;
     }
-    s->space_look_mono_ns = now + (state >= SPACE_FULL ? LOOK_FULL_NS : LOOK_NS);
     look.available = available(s);
     atomic_store(&s->space_available, look.available);
     look.met_end = atomic_exchange(&s->space_met_end, false);
