@@ -77,7 +77,7 @@ static int ask(struct connect_call *call, ask_fn fn)
     err_init(&err);
     query_request_init(&r, call->api, &call->tenants, call->req);
     rc = fn(call, &r, &err);
-    query_request_release(&r);
+    query_request_release(&r, call->res);
     if (rc < 0 && call->code == CONNECT_OK)
         return connect_fail_err(call, &err);
     return rc;

@@ -32,7 +32,7 @@
 
 static int finish(struct connect_call *call, struct query_request *r, int rc, const struct err *err)
 {
-    query_request_release(r);
+    query_request_release(r, call->res);
     if (rc < 0 && call->code == CONNECT_OK)
         return connect_fail_err(call, err);
     return rc;
@@ -392,6 +392,6 @@ int diff_rpc(struct connect_call *call)
     for (int s = 0; s < 2; s++)
         query_request_init(&side[s], call->api, &call->tenants, call->req);
     rc = diff(call, side, &err);
-    query_request_release(&side[1]);
+    query_request_release(&side[1], call->res);
     return finish(call, &side[0], rc, &err);
 }

@@ -4,16 +4,20 @@
 #include "api/tenant.h"
 
 #include "server/http/request.h"
+#include "server/http/response.h"
 
 #include "storage/model/go_text.h"
 #include "storage/model/limits.h"
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/metrics.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -36,12 +40,42 @@ void query_request_init(struct query_request *r, const struct api *api,
     r->query.arena = &r->arena;
     r->query.tenants = tenants->ids;
     r->query.tenant_count = tenants->count;
+    r->query.explain = &r->explain;
     r->query.canceled = canceled;
     r->query.canceled_ctx = req;
 }
 
-void query_request_release(struct query_request *r)
+static void explain(const struct query_explain *e, struct http_response *res)
 {
+    const struct {
+        const char *name;
+        uint32_t count;
+    } parts[] = {{"day", e->datasets_day},
+                 {"hour", e->datasets_hour},
+                 {"totals", e->datasets_totals},
+                 {"raw", e->datasets_raw},
+                 {"vectors", e->vectors}};
+    char text[128] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        int n;
+
+        if (parts[i].count == 0)
+            continue;
+        n = snprintf(text + len, sizeof(text) - len, "%s%s=%u", len > 0 ? " " : "", parts[i].name,
+                     parts[i].count);
+        check(n > 0 && (size_t)n < sizeof(text) - len);
+        len += (size_t)n;
+        metric_family_add(METRIC_query_parts, str_from(parts[i].name), parts[i].count);
+    }
+    if (len > 0)
+        http_response_header(res, "X-Flamekeep-Plan", text);
+}
+
+void query_request_release(struct query_request *r, struct http_response *res)
+{
+    explain(&r->explain, res);
     matchers_release(&r->query.matchers);
     arena_release(&r->arena);
 }

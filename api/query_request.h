@@ -27,6 +27,7 @@
 struct api;
 struct err;
 struct http_request;
+struct http_response;
 struct tenants;
 
 enum {
@@ -39,12 +40,17 @@ struct query_request {
     struct query query; /* query.arena is `arena` */
     struct profile_type type;
     int64_t start_ms, end_ms; /* after clamping */
+    struct query_explain explain;
 };
 
 /* `req` may be NULL (never canceled). Pair with query_request_release(). */
 void query_request_init(struct query_request *r, const struct api *api,
                         const struct tenants *tenants, struct http_request *req);
-void query_request_release(struct query_request *r);
+/*
+ * Also counts what was read, and tells it in the header X-Flamekeep-Plan: datasets by the
+ * coarsest thing that was used of them, such as `day=30 hour=1 raw=2 vectors=54`.
+ */
+void query_request_release(struct query_request *r, struct http_response *res);
 
 /* Section 3.3; sets start_ms, end_ms and query.time (whole range in nanoseconds). */
 int query_request_time(struct query_request *r, int64_t start_ms, int64_t end_ms, struct err *err);

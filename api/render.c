@@ -267,7 +267,7 @@ enum http_result render_get(struct api *api, struct http_request *req, struct ht
         rc = err_set(&err, ERR_UNSUPPORTED, "format=dot is not implemented");
     if (rc == 0)
         rc = render(&s, req, res, &err);
-    query_request_release(&s.request);
+    query_request_release(&s.request, res);
     return rc == 0 ? HTTP_DONE : answer_error(res, &err);
 }
 
@@ -318,7 +318,7 @@ enum http_result render_diff_get(struct api *api, struct http_request *req,
         query_request_init(&sides[s].request, api, &tenants, req);
     rc = render_diff(sides, req, res, &err);
     for (int s = 0; s < 2; s++)
-        query_request_release(&sides[s].request);
+        query_request_release(&sides[s].request, res);
     return rc == 0 ? HTTP_DONE : answer_error(res, &err);
 }
 
@@ -368,6 +368,6 @@ enum http_result label_values_get(struct api *api, struct http_request *req,
         rc = err_set(&err, ERR_INVALID, "missing time range in the query");
     else
         rc = list_types(&r, res, &err);
-    query_request_release(&r);
+    query_request_release(&r, res);
     return rc == 0 ? HTTP_DONE : answer_error(res, &err);
 }
