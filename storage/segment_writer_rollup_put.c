@@ -176,7 +176,7 @@ static int put_flame(struct rollup_writer *r, const struct flame *f, bool strong
     at = out->len;
     buf_reset(&r->raw);
     flame_tree_encode(f, &r->raw);
-    put_packed(r->pack, &r->raw, PACK_TABLES, out);
+    put_packed(r->pack, &r->raw, strong ? PACK_STRINGS : PACK_TABLES, out);
     if (r->raw.failed || out->failed || r->raw.len > UINT32_MAX)
         return rollup_out_of_memory(err);
     put_block(r, at, out, &d->tree);
