@@ -394,7 +394,7 @@ static void ask(struct asking *a, struct time_span time, bool series)
                           .arena = &arena,
                           .force = a->force,
                           .explain = &a->explain};
-        struct series_query sq = {.start_ms = time.first_ns / NS_PER_MS - 1,
+        struct series_query sq = {.start_ms = time.first_ns / NS_PER_MS,
                                   .end_ms = time.last_ns / NS_PER_MS,
                                   .step_ms = 3600000,
                                   .group_by = &pod,
