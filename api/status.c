@@ -59,6 +59,10 @@ static void publish_storage(const struct storage_stats *s)
         metric_family_set(METRIC_disk_bytes, str_from(s->kind_names[k]), (int64_t)s->kind_bytes[k]);
     metric_set(METRIC_disk_limit_bytes, (int64_t)s->disk_limit);
     metric_set_total(METRIC_evictions, s->evictions);
+    metric_set_total(METRIC_compactions, s->compactions);
+    metric_set_total(METRIC_compacted_bytes_in, s->compacted_bytes_in);
+    metric_set_total(METRIC_compacted_bytes_out, s->compacted_bytes_out);
+    metric_set_total(METRIC_compaction_failures, s->compaction_failures);
     metric_set_total(METRIC_evicted_bytes, s->evicted_bytes);
     metric_set_total(METRIC_evict_failures, s->evict_failures);
     metric_set(METRIC_storage_space_state, (int64_t)s->space);

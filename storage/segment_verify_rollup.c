@@ -259,8 +259,10 @@ int segment_verify_rollups(struct dataset *ds, const char *path, struct arena *s
     struct arena_mark mark = arena_mark(scratch);
     int rc;
 
-    if (!ds->ops->rollups || (rc = ds->ops->rollups->find(ds, &c.rollups, err)) != 0)
-        return ds->ops->rollups ? rc : 0;
+    if (!ds->ops->rollups)
+        return 0;
+    if ((rc = ds->ops->rollups->find(ds, &c.rollups, err)) != 0)
+        return rc;
     if (!c.rollups)
         return 0;
     if ((rc = ds->ops->index(ds, &c.index, err)) != 0 ||

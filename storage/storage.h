@@ -59,6 +59,7 @@ struct storage_options {
     uint64_t cache_bytes_max;      /* decoded segment dictionaries */
     enum storage_dedup dedup;
     struct retention_rules retention; /* borrowed for as long as the store is open */
+    int64_t compaction_age_ns;        /* how long segments and ended days are left alone */
     enum segment_rollups rollups;     /* which sums sealing adds; for tests */
     uint64_t segment_bytes_max;       /* of a segment, about; with a limit a 20th of that at most */
 };
@@ -142,6 +143,7 @@ struct storage_stats {
     uint64_t pushes, rows, duplicates;
     uint64_t seals, seal_failures;
     uint64_t evictions, evicted_bytes, evict_failures;
+    uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
     uint64_t disk_used, disk_limit; /* of the data directory, reserved blocks; limit 0: none */
     const char *kind_names[STORAGE_KINDS];
     uint64_t kind_bytes[STORAGE_KINDS];
@@ -198,9 +200,10 @@ int storage_step_commit(struct storage *s, bool hurry, struct err *err);
 int storage_step_spare(struct storage *s, struct err *err);
 int storage_step_seal(struct storage *s, bool force, struct err *err); /* force: any head */
 int storage_step_release(struct storage *s, struct err *err);
-int storage_step_evict(struct storage *s, struct err *err);  /* what retention says */
-int storage_step_space(struct storage *s, struct err *err);  /* is there room, again? */
-int storage_step_unlink(struct storage *s, struct err *err); /* files nobody reads any more */
+int storage_step_evict(struct storage *s, struct err *err);   /* what retention says */
+int storage_step_space(struct storage *s, struct err *err);   /* is there room, again? */
+int storage_step_compact(struct storage *s, struct err *err); /* several segments into one */
+int storage_step_unlink(struct storage *s, struct err *err);  /* files nobody reads any more */
 
 /* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */
 int storage_verify(struct fs *fs, struct buf *report, struct err *err);

@@ -36,7 +36,14 @@ void storage_doom(struct storage *s, struct segment *seg, uint64_t lsn)
         s->doomed = realloc(s->doomed, s->doomed_cap * sizeof(*s->doomed));
         check(s->doomed);
     }
-    s->doomed[s->doomed_count++] = (struct doomed){seg, lsn, clock_mono_ns(s->o.clock), false};
+    s->doomed[s->doomed_count++] =
+        (struct doomed){.segment = seg, .lsn = lsn, .since_mono_ns = clock_mono_ns(s->o.clock)};
+}
+
+void storage_doom_replaced(struct storage *s, struct segment *seg)
+{
+    storage_doom(s, seg, 0);
+    s->doomed[s->doomed_count - 1].replaced = true;
 }
 
 uint64_t storage_doomed_lsn(const struct storage *s)
@@ -101,8 +108,8 @@ void storage_catalog_remove(struct storage *s, struct segment_id id)
     mutex_unlock(&s->catalog_mu);
 }
 
-/* The next from `*at` on whose files can go now. With a reference. */
-static struct segment *next_removable(struct storage *s, uint32_t *at)
+/* The next from `*at` on whose files can go now, or that is replaced. With a reference. */
+static struct segment *next_removable(struct storage *s, bool replaced, uint32_t *at)
 {
     int64_t now = clock_mono_ns(s->o.clock);
     struct segment *seg = NULL;
@@ -111,7 +118,9 @@ static struct segment *next_removable(struct storage *s, uint32_t *at)
     for (; !seg && *at < s->doomed_count; (*at)++) {
         const struct doomed *d = &s->doomed[*at];
 
-        if (!d->unlinked && (!segment_is_shared(d->segment) || now - d->since_mono_ns >= GRACE_NS))
+        if (!d->unlinked &&
+            (replaced ? d->replaced
+                      : !segment_is_shared(d->segment) || now - d->since_mono_ns >= GRACE_NS))
             seg = segment_ref(d->segment);
     }
     mutex_unlock(&s->mu);
@@ -145,13 +154,13 @@ static void sweep(struct storage *s)
     mutex_unlock(&s->mu);
 }
 
-int storage_step_unlink(struct storage *s, struct err *err)
+static int unlink_doomed(struct storage *s, bool replaced, struct err *err)
 {
     struct segment *seg;
     uint32_t at = 0;
     int did = 0;
 
-    while ((seg = next_removable(s, &at)) != NULL) {
+    while ((seg = next_removable(s, replaced, &at)) != NULL) {
         const struct segment_meta *m = segment_meta(seg);
         int rc = remove_files(s, m, err);
 
@@ -167,4 +176,16 @@ int storage_step_unlink(struct storage *s, struct err *err)
     }
     sweep(s);
     return did;
+}
+
+int storage_step_unlink(struct storage *s, struct err *err)
+{
+    return unlink_doomed(s, false, err);
+}
+
+int storage_unlink_replaced(struct storage *s, struct err *err)
+{
+    int rc = unlink_doomed(s, true, err);
+
+    return rc < 0 ? rc : 0;
 }

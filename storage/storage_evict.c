@@ -261,7 +261,8 @@ static int evict(struct storage *s, uint64_t must_free, struct err *err)
     storage_measure(s, must_free, &space);
     list_segments(s, &e);
     e.pick_count = retention_plan(&s->o.retention, e.items, e.count, &space, picks, PICKS_MAX);
-    if (e.pick_count > 0 && (rc = write_records(s, &e, err)) == 0) {
+    if (e.pick_count > 0 && (rc = storage_unlink_replaced(s, err)) == 0 &&
+        (rc = write_records(s, &e, err)) == 0) {
         rc = (int)swap_out(s, &e);
         tell(s, &e);
     }

@@ -5,6 +5,7 @@
  *   storage_push.c   a push into heads and WAL, acknowledgements
  *   storage_view.c   what a query pins
  *   storage_seal.c   heads into segments, the log's end
+ *   storage_compact.c  several segments into one
  *   storage_evict.c  segments that have to go
  *   storage_doomed.c   files of segments that nobody can find any more
  *   storage_space.c  full disks
@@ -49,6 +50,7 @@ struct doomed {
         lsn; /* of the record that says so: the log keeps it until the files are gone; 0: none */
     int64_t since_mono_ns;
     bool unlinked;
+    bool replaced; /* by a merge, which must not go before its inputs' files have gone */
 };
 
 struct storage {
@@ -93,9 +95,12 @@ struct storage {
     _Atomic uint64_t space_available;
     _Atomic bool space_met_end, seal_soon; /* soon: whatever failed before */
     int64_t walk_mono_ns;
-    int64_t space_looked_mono_ns; /* the background thread's own */
-    _Atomic uint64_t limit;       /* of everything; 0: none */
-    int64_t evict_look_mono_ns;   /* the background thread's own */
+    int64_t space_looked_mono_ns;     /* the background thread's own */
+    _Atomic uint64_t limit;           /* of everything; 0: none */
+    int64_t evict_look_mono_ns;       /* the background thread's own */
+    int64_t compact_look_mono_ns;     /* the background thread's own */
+    _Atomic int64_t pressure_mono_ns; /* when heads were sealed for memory's sake; 0: never */
+    _Atomic uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
 
     /* The sealing thread's own. */
     int64_t seal_again_mono_ns; /* after a failure */
@@ -119,6 +124,10 @@ void storage_add_segment(struct storage *s, struct segment *seg);
 
 /* Takes over the reference; under s->mu, when the segment has left the list. */
 void storage_doom(struct storage *s, struct segment *seg, uint64_t lsn);
+/* The same for one whose rows are in another segment now. */
+void storage_doom_replaced(struct storage *s, struct segment *seg);
+/* Files of replaced segments go, readers or not: before a merge may be evicted. */
+int storage_unlink_replaced(struct storage *s, struct err *err);
 /* The oldest LSN that the log must keep for what is doomed; UINT64_MAX: none. Under s->mu. */
 uint64_t storage_doomed_lsn(const struct storage *s);
 /* On disk, both files in whole blocks. */

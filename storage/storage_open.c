@@ -37,6 +37,7 @@ void storage_options_init(struct storage_options *o)
         .cache_bytes_max = 64ULL << 20,
         .dedup = STORAGE_DEDUP_ID,
         .segment_bytes_max = 1ULL << 30,
+        .compaction_age_ns = 2 * 3600 * NS_PER_S,
     };
 }
 
@@ -412,6 +413,10 @@ void storage_stats(struct storage *s, struct storage_stats *out)
     out->seal_failures = atomic_load(&s->seal_failures);
     out->space = storage_space_state(s);
     out->evictions = atomic_load(&s->evictions);
+    out->compactions = atomic_load(&s->compactions);
+    out->compacted_bytes_in = atomic_load(&s->compacted_bytes_in);
+    out->compacted_bytes_out = atomic_load(&s->compacted_bytes_out);
+    out->compaction_failures = atomic_load(&s->compaction_failures);
     out->evicted_bytes = atomic_load(&s->evicted_bytes);
     out->evict_failures = atomic_load(&s->evict_failures);
 }

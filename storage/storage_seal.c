@@ -142,7 +142,10 @@ static bool has_service(const struct batch *b, struct str service)
     return false;
 }
 
-/* The batch's heads, frozen and referenced, until `bytes_enough` are together. Under s->mu. */
+/*
+ * The batch's heads, frozen and referenced, until `bytes_enough` are together. Those of a batch
+ * that failed are all there again: what it left on disk is found out by that. Under s->mu.
+ */
 static void freeze(const struct storage *s, const struct candidate *c, uint64_t bytes_enough,
                    struct batch *out)
 {
@@ -161,12 +164,13 @@ static void freeze(const struct storage *s, const struct candidate *c, uint64_t 
             all[count++] = (struct choice){h, head_bytes(h), h->frozen};
     }
     qsort(all, count, sizeof(*all), choice_cmp);
-    for (uint32_t i = 0; i < count && bytes < bytes_enough; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct head *h = all[i].head;
+        bool fits = bytes < bytes_enough &&
+                    (out->count == 0 || bytes + all[i].bytes <= s->o.segment_bytes_max);
 
         /* One head per service, and no more than a segment may hold: others wait. */
-        if (has_service(out, h->key.service) ||
-            (out->count > 0 && bytes + all[i].bytes > s->o.segment_bytes_max))
+        if (has_service(out, h->key.service) || (!all[i].frozen && !fits))
             continue;
         mutex_lock(&h->mu);
         h->frozen = true;
@@ -182,8 +186,7 @@ static void freeze(const struct storage *s, const struct candidate *c, uint64_t 
  * come to be of all sizes, so that each lives longer within the same memory than if all
  * went at once. For any other reason the whole tenant and day goes.
  */
-static uint64_t enough(const struct storage *s, const struct candidate *c, uint64_t total,
-                       bool force)
+static uint64_t enough(struct storage *s, const struct candidate *c, uint64_t total, bool force)
 {
     int64_t age = clock_mono_ns(s->o.clock) - c->oldest_mono_ns;
     struct wal_stats wal;
@@ -191,6 +194,7 @@ static uint64_t enough(const struct storage *s, const struct candidate *c, uint6
     wal_stats(s->wal, &wal);
     if (force || age >= s->o.head_seal_age_ns || wal_is_large(s, &wal) || !is_large(s, c, total))
         return UINT64_MAX;
+    atomic_store(&s->pressure_mono_ns, clock_mono_ns(s->o.clock));
     return s->o.head_bytes_max / PRESSURE_SHARE;
 }
 

@@ -67,6 +67,7 @@ static void open_store(struct world *w)
     o.fs = w->fs;
     o.clock = &w->clock.clock;
     o.rollups = SEGMENT_ROLLUPS_ALWAYS;
+    o.compaction_age_ns = 1;
     if (storage_open(&o, &w->store, &recovery, &err) != 0)
         fail_msg("%s", err.msg);
 }
@@ -108,6 +109,8 @@ static void disturb(struct world *w)
     switch (rng_below(&w->rng, 4)) {
     case 0:
         assert_true(storage_step_seal(w->store, true, &err) >= 0);
+        clock_fake_advance(&w->clock, 6 * NS_PER_S);
+        assert_true(storage_step_compact(w->store, &err) >= 0);
         break;
     case 1:
         (void)storage_step_release(w->store, &err);

@@ -270,6 +270,7 @@ static bool open_store(struct sim *m)
     o.clock = &m->clock.clock;
     o.wal_file_bytes_min = WAL_FILE_BYTES;
     o.wal_file_bytes_max = 2 * WAL_FILE_BYTES;
+    o.compaction_age_ns = 1;
     if (storage_open(&o, &m->store, &recovery, &err) != 0) {
         m->store = NULL;
         violate(m, err.msg, 0);
@@ -349,7 +350,7 @@ static void step(struct sim *m, const struct mutation *mutation, bool faults)
 {
     struct err err;
 
-    switch (rng_below(&m->rng, 24)) {
+    switch (rng_below(&m->rng, 26)) {
     case 0:
         crash(m, mutation);
         return;
@@ -372,6 +373,13 @@ static void step(struct sim *m, const struct mutation *mutation, bool faults)
         return;
     case 9:
         look(m);
+        return;
+    case 16:
+        clock_fake_advance(&m->clock, 6 * NS_PER_S);
+        (void)storage_step_compact(m->store, &err);
+        return;
+    case 17:
+        (void)storage_step_unlink(m->store, &err);
         return;
     case 10:
         if (faults && rng_one_in(&m->rng, 2))
