@@ -25,7 +25,7 @@ struct comparing {
     uint64_t rows;
 
     /* Totals of the entry at hand. */
-    const struct totals *totals;
+    struct totals totals;
     uint32_t entry, window;
     value128 sums[PROFILE_TYPES_MAX];
     uint32_t at[PROFILE_TYPES_MAX]; /* by type: the next window of its column */
@@ -191,7 +191,7 @@ static int totals_differ(const struct comparing *c, struct err *err)
 /* The window at hand is over: each type's sum is the next one of its column. */
 static int end_window(struct comparing *c, struct err *err)
 {
-    const struct totals *t = c->totals;
+    const struct totals *t = &c->totals;
     uint32_t column = t->entry_first[c->entry];
 
     for (uint64_t left = c->index->entries[c->entry].present; left; left &= left - 1, column++) {
@@ -226,27 +226,26 @@ static int add_total(void *ctx, const struct dataset_row *row, const struct samp
 
 static int check_totals(struct comparing *c, struct err *err)
 {
-    struct totals totals;
-    int rc = c->ds->ops->rollups->totals(c->ds, c->scratch, &totals, err);
+    const struct totals *totals = &c->totals;
+    int rc = c->ds->ops->rollups->totals(c->ds, c->scratch, &c->totals, err);
 
-    c->totals = &totals;
     for (uint32_t e = 0; rc == 0 && e < c->index->entry_count; e++) {
         uint64_t all = UINT64_MAX, present = c->index->entries[e].present;
         struct dataset_scan scan = {&e, &all, 1, {INT64_MIN, INT64_MAX}, false};
-        uint32_t column = totals.entry_first[e];
+        uint32_t column = totals->entry_first[e];
 
         c->entry = e;
         c->window = 0;
         c->type_count = c->index->typesets[c->index->entries[e].typeset].count;
         memset(c->sums, 0, sizeof(c->sums));
         for (uint64_t left = present; left; left &= left - 1)
-            c->at[__builtin_ctzll(left)] = totals.first[column++];
+            c->at[__builtin_ctzll(left)] = totals->first[column++];
         if ((rc = c->ds->ops->scan(c->ds, &scan, c->scratch, add_total, c, err)) != 0 ||
             (rc = end_window(c, err)) != 0)
             return rc;
-        column = totals.entry_first[e];
+        column = totals->entry_first[e];
         for (uint64_t left = present; left; left &= left - 1)
-            if (c->at[__builtin_ctzll(left)] != totals.first[++column])
+            if (c->at[__builtin_ctzll(left)] != totals->first[++column])
                 return totals_differ(c, err);
     }
     return rc;

@@ -264,6 +264,15 @@ static int sum_entry(struct dataset *ds, const struct dataset_index *ix, uint32_
     return ds->ops->scan(ds, &scan, scratch, add_row, out, err);
 }
 
+static bool sums_equal(const struct entry_sum *a, const struct entry_sum *b)
+{
+    bool equal = a->rows == b->rows && a->samples == b->samples && a->type_count == b->type_count;
+
+    for (uint32_t t = 0; equal && t < a->type_count; t++)
+        equal = a->totals[t] == b->totals[t];
+    return equal;
+}
+
 static int not_the_same(struct str service, const char *what, struct err *err)
 {
     return err_set(err, ERR_CORRUPT,
@@ -290,7 +299,7 @@ static int compare_datasets(struct dataset *want, struct dataset *got, struct ar
         if ((rc = sum_entry(want, x, e, scratch, &a, err)) != 0 ||
             (rc = sum_entry(got, y, e, scratch, &b, err)) != 0)
             return rc;
-        if (memcmp(&a, &b, sizeof(a)) != 0)
+        if (!sums_equal(&a, &b))
             return not_the_same(want->service, "sums", err);
     }
     return 0;
