@@ -320,8 +320,10 @@ int segment_writer_rollups(struct segment_writer *w, const struct canonical *c, 
     struct buf flm;
     int rc;
 
-    if (!r->has_totals || (rc = put_totals(w, r, err)) != 0 || !r->has_vectors)
-        return r->has_totals ? rc : 0;
+    if (!r->has_totals)
+        return 0;
+    if ((rc = put_totals(w, r, err)) != 0 || !r->has_vectors)
+        return rc;
     buf_init(&flm, SIZE_MAX);
     rc = put_vectors(w, r, c, &flm, err);
     buf_release(&flm);
