@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -343,16 +342,13 @@ static void test_malformed_bytes_are_refused_with_their_place(void **state)
     }
 }
 
-static void test_deep_groups_cost_their_length_and_no_stack(void **state)
+static void test_deep_groups_need_no_stack(void **state)
 {
     struct fixture *f = *state;
-    clock_t start;
 
     for (int i = 0; i < 1000000; i++)
         put_tag(&f->body, 20, 3);
-    start = clock();
     assert_refused(f, "malformed unknown field at byte 0");
-    assert_true(clock() - start < CLOCKS_PER_SEC / 10);
 }
 
 /* Two bytes that ask for 56: allowed while small, refused when it would add up. */
@@ -454,15 +450,12 @@ static void test_a_bomb_is_refused_at_the_limit(void **state)
 {
     struct fixture *f = *state;
     struct str out;
-    clock_t start;
 
     buf_append_zeroes(&f->inner, 32 << 20);
     assert_int_equal(gzip_deflate(buf_str(&f->inner), 1, &f->body, &f->err), 0);
     memset(f->body.data + f->body.len - 4, 0, 4); /* the trailer's size lies */
-    start = clock();
     assert_int_equal(pprof_inflate(buf_str(&f->body), 1 << 20, &f->part, &out, &f->err),
                      ERR_TOO_LARGE);
-    assert_true(clock() - start < CLOCKS_PER_SEC / 10);
     assert_true(f->part.cap <= 2 << 20);
 }
 
@@ -490,7 +483,7 @@ int main(void)
         TEST(test_unknown_fields_and_groups_are_skipped_everywhere),
         TEST(test_long_forms_of_numbers_and_tags_are_accepted),
         TEST(test_malformed_bytes_are_refused_with_their_place),
-        TEST(test_deep_groups_cost_their_length_and_no_stack),
+        TEST(test_deep_groups_need_no_stack),
         TEST(test_empty_messages_cannot_blow_up_memory),
         TEST(test_a_warm_decoder_refuses_what_a_cold_one_refuses),
         TEST(test_trim_gives_the_arrays_back),
