@@ -41,6 +41,7 @@ void query_request_init(struct query_request *r, const struct api *api,
     r->query.tenants = tenants->ids;
     r->query.tenant_count = tenants->count;
     r->query.explain = &r->explain;
+    r->query.missing = &r->missing;
     r->query.canceled = canceled;
     r->query.canceled_ctx = req;
 }
@@ -73,9 +74,25 @@ static void explain(const struct query_explain *e, struct http_response *res)
         http_response_header(res, "X-Flamekeep-Plan", text);
 }
 
+static void tell_missing(const struct storage_missing *m, struct http_response *res)
+{
+    char text[192];
+
+    if (m->segments + m->datasets == 0)
+        return;
+    (void)snprintf(text, sizeof(text),
+                   "segments=%" PRIu32 " datasets=%" PRIu32 " bytes=%" PRIu64 " from=%" PRId64
+                   " until=%" PRId64,
+                   m->segments, m->datasets, m->bytes, (int64_t)(m->time.first_ns / NS_PER_MS),
+                   (int64_t)(m->time.last_ns / NS_PER_MS));
+    http_response_header(res, "X-Flamekeep-Missing", text);
+    metric_add(METRIC_queries_incomplete, 1);
+}
+
 void query_request_release(struct query_request *r, struct http_response *res)
 {
     explain(&r->explain, res);
+    tell_missing(&r->missing, res);
     matchers_release(&r->query.matchers);
     arena_release(&r->arena);
 }

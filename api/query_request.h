@@ -16,6 +16,7 @@
 
 #include "storage/model/profile_type.h"
 #include "storage/query.h"
+#include "storage/storage.h"
 
 #include "base/arena.h"
 #include "base/str.h"
@@ -41,6 +42,7 @@ struct query_request {
     struct profile_type type;
     int64_t start_ms, end_ms; /* after clamping */
     struct query_explain explain;
+    struct storage_missing missing;
 };
 
 /* `req` may be NULL (never canceled). Pair with query_request_release(). */
@@ -48,7 +50,9 @@ void query_request_init(struct query_request *r, const struct api *api,
                         const struct tenants *tenants, struct http_request *req);
 /*
  * Also counts what was read, and tells it in the header X-Flamekeep-Plan: datasets by the
- * coarsest thing that was used of them, such as `day=30 hour=1 raw=2 vectors=54`.
+ * coarsest thing that was used of them, such as `day=30 hour=1 raw=2 vectors=54`. And what the
+ * answer lacks because it is damaged, in X-Flamekeep-Missing, milliseconds and bytes:
+ * `segments=1 datasets=0 bytes=40960 from=1764000000000 until=1764086399999`.
  */
 void query_request_release(struct query_request *r, struct http_response *res);
 

@@ -40,8 +40,8 @@ struct blob_store_ops {
     void (*close)(struct blob_reader *r); /* NULL is fine */
 
     int (*remove)(struct blob_store *b, const char *name, struct err *err);
-    /* Moves an object to quarantine/; its name there keeps the last path parts. */
-    int (*quarantine)(struct blob_store *b, const char *name, struct err *err);
+    /* Moves an object to quarantine/<prefix><name, '/' as '_'>, with a number if that is taken. */
+    int (*quarantine)(struct blob_store *b, const char *name, const char *prefix, struct err *err);
     /* Every object below `prefix`, any depth. */
     int (*list)(struct blob_store *b, const char *prefix,
                 int (*each)(void *ctx, const char *name, uint64_t size, struct err *err), void *ctx,

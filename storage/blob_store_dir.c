@@ -209,14 +209,15 @@ static int dir_remove(struct blob_store *b, const char *name, struct err *err)
     return fs_sync_dir(of(b)->fs, dir, err);
 }
 
-/* quarantine/<name with '/' as '_'>, then with .1, .2, ... behind it. */
-static int free_place(struct fs *fs, const char *name, char out[FS_PATH_MAX], struct err *err)
+/* quarantine/<prefix><name with '/' as '_'>, then with .1, .2, ... behind it. */
+static int free_place(struct fs *fs, const char *name, const char *prefix, char out[FS_PATH_MAX],
+                      struct err *err)
 {
     size_t at = sizeof(QUARANTINE_DIR), end;
     struct fs_stat st;
     int rc;
 
-    (void)snprintf(out, FS_PATH_MAX, QUARANTINE_DIR "/%s", name);
+    (void)snprintf(out, FS_PATH_MAX, QUARANTINE_DIR "/%s%s", prefix, name);
     for (end = at; out[end] != '\0'; end++)
         if (out[end] == '/')
             out[end] = '_';
@@ -232,14 +233,16 @@ static int free_place(struct fs *fs, const char *name, char out[FS_PATH_MAX], st
                    QUARANTINE_NAMES_MAX);
 }
 
-static int dir_quarantine(struct blob_store *b, const char *name, struct err *err)
+static int dir_quarantine(struct blob_store *b, const char *name, const char *prefix,
+                          struct err *err)
 {
     struct fs *fs = of(b)->fs;
     char to[FS_PATH_MAX], dir[FS_PATH_MAX];
     int rc = check_name(name, err);
 
     if (rc != 0 || (rc = fs_make_dirs(fs, QUARANTINE_DIR, err)) != 0 ||
-        (rc = free_place(fs, name, to, err)) != 0 || (rc = fs_rename(fs, name, to, err)) != 0 ||
+        (rc = free_place(fs, name, prefix, to, err)) != 0 ||
+        (rc = fs_rename(fs, name, to, err)) != 0 ||
         (rc = fs_sync_dir(fs, QUARANTINE_DIR, err)) != 0)
         return rc;
     dir_of(name, dir);

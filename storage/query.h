@@ -7,6 +7,9 @@
  * nanoseconds, both ends inclusive (query-api.md, section 5.1), for label lists
  * in whole milliseconds.
  *
+ * Damage of what is stored does not end a question: it is answered from the rest, and
+ * query.missing tells what it lacks.
+ *
  * A series is one sample type of one stream: its labels are the stream's plus
  * those derived from the type (ingest-api.md, section 3.14).
  *
@@ -27,6 +30,7 @@
 struct arena;
 struct err;
 struct storage;
+struct storage_missing;
 struct tree;
 struct tree_names;
 
@@ -58,7 +62,8 @@ struct query {
     void *canceled_ctx;
     struct arena *arena;
     enum query_force force;
-    struct query_explain *explain; /* NULL: nobody asks; added to */
+    struct query_explain *explain;   /* NULL: nobody asks; added to */
+    struct storage_missing *missing; /* the same; an answer that lacks something says so */
 };
 
 /* A finished tree of everything selected; two queries may share `names` (a diff does). */

@@ -260,6 +260,7 @@ int selection_open(struct storage *s, const struct query *q, struct time_span ti
     if (!matchers_equal_value(&q->matchers, STR(LABEL_SERVICE_NAME), &service))
         (void)matchers_equal_value(&q->matchers, STR(LABEL_SERVICE_NAME_COPY), &service);
     memset(out, 0, sizeof(*out));
+    out->q = q;
     rc = storage_view_acquire(s, q->tenants, q->tenant_count, service, time, &out->view, err);
     if (rc != 0)
         return rc;
@@ -286,6 +287,8 @@ int selection_open(struct storage *s, const struct query *q, struct time_span ti
 
 void selection_release(struct selection *sel)
 {
+    if (sel->view && sel->q->missing)
+        storage_missing_add(sel->q->missing, storage_view_missing(sel->view));
     storage_view_release(sel->view);
     sel->view = NULL;
     sel->count = 0;

@@ -26,6 +26,7 @@ struct selected_dataset {
 };
 
 struct selection {
+    const struct query *q;
     struct storage_view *view;
     struct selected_dataset *datasets;
     uint32_t count;
@@ -37,6 +38,7 @@ struct selection {
  */
 int selection_open(struct storage *s, const struct query *q, struct time_span time,
                    struct selection *out, struct err *err);
+/* Adds to q->missing what the answer lacks. */
 void selection_release(struct selection *sel);
 
 /*

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct arena;
 struct blob_store;
 struct buf;
 struct err;
@@ -82,6 +83,13 @@ int segment_write(struct blob_store *blobs, struct dataset *const *datasets, uin
 int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct str tenant,
                  int32_t day, struct segment_id id, uint8_t level, struct segment **out,
                  struct err *err);
+/*
+ * What the .agg called `path` says of itself, wherever it lies and whatever its header is worth:
+ * footer, table and MTA must be sound. *out keeps its texts and sources in `arena`; id,
+ * level and day, which are in the name, stay as they are.
+ */
+int segment_peek(struct blob_store *blobs, const char *path, struct str tenant, struct arena *arena,
+                 struct segment_meta *out, struct err *err);
 /* Threads: any. */
 struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s); /* NULL is fine */

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,8 +283,7 @@ static int read_footer(struct segment *s, struct segment_reading *agg, struct er
     if (size < SEGMENT_HEADER_BYTES + SEGMENT_FOOTER_BYTES)
         return err_set(err, ERR_CORRUPT, "'%s': %" PRIu64 " bytes, less than header and footer",
                        agg->path, size);
-    if ((rc = check_header(agg, SEGMENT_FILE_AGG, err)) != 0 ||
-        (rc = read_at(agg, size - sizeof(footer), footer, sizeof(footer), err)) != 0 ||
+    if ((rc = read_at(agg, size - sizeof(footer), footer, sizeof(footer), err)) != 0 ||
         (rc = segment_footer_get(footer, agg->path, f, err)) != 0)
         return rc;
     if (f->agg_bytes != size || f->table_offset > size ||
@@ -344,7 +344,8 @@ static int load(struct segment *s, struct err *err)
 
     arena_init(&scratch, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_reading_open(s, SEGMENT_FILE_AGG, &agg, err);
-    if (rc == 0 && (rc = read_footer(s, &agg, err)) == 0 &&
+    if (rc == 0 && (rc = check_header(&agg, SEGMENT_FILE_AGG, err)) == 0 &&
+        (rc = read_footer(s, &agg, err)) == 0 &&
         (rc = read_file_sections(s, &agg, &scratch, pack, err)) == 0)
         rc = check_smp(s, err);
     segment_reading_close(&agg);
@@ -376,6 +377,54 @@ int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct s
     }
     *out = s;
     return 0;
+}
+
+static int peek(struct segment *s, struct segment_reading *agg, struct arena *scratch,
+                struct segment_pack *pack, struct err *err)
+{
+    const struct segment_section *mta;
+    struct segment_section *sections;
+    struct str raw;
+    int rc;
+
+    if ((rc = s->blobs->ops->open(s->blobs, agg->path, &agg->blob, err)) != 0 ||
+        (rc = read_footer(s, agg, err)) != 0 ||
+        (rc = segment_sections(agg, scratch, &sections, err)) != 0 ||
+        (rc = find_section(agg, sections, SECTION_MTA, SEGMENT_WHOLE_FILE, &mta, err)) != 0 ||
+        (rc = segment_section_unpack(agg, mta, pack, scratch, &raw, err)) != 0)
+        return rc;
+    return parse_meta(s, raw, agg->path, err);
+}
+
+int segment_peek(struct blob_store *blobs, const char *path, struct str tenant, struct arena *arena,
+                 struct segment_meta *out, struct err *err)
+{
+    struct segment s = {.blobs = blobs, .meta = *out};
+    struct segment_reading agg = {.segment = &s};
+    struct segment_pack *pack = segment_pack_new();
+    struct segment_source *sources;
+    struct arena scratch;
+    int rc;
+
+    s.meta.tenant = tenant;
+    arena_init(&scratch, SEGMENT_SERVICE_BYTES_MAX);
+    arena_init(&s.memory, SEGMENT_SERVICE_BYTES_MAX);
+    (void)snprintf(agg.path, sizeof(agg.path), "%s", path);
+    if ((rc = peek(&s, &agg, &scratch, pack, err)) == 0) {
+        *out = s.meta;
+        out->tenant = (struct str){arena_strndup(arena, tenant.p, tenant.len), tenant.len};
+        sources = arena_array(arena, struct segment_source, s.meta.source_count);
+        if (!sources || !out->tenant.p)
+            rc = out_of_memory(arena, path, err);
+        else if (s.meta.source_count > 0)
+            memcpy(sources, s.meta.sources, s.meta.source_count * sizeof(*sources));
+        out->sources = sources;
+    }
+    segment_reading_close(&agg);
+    arena_release(&s.memory);
+    arena_release(&scratch);
+    segment_pack_free(pack);
+    return rc;
 }
 
 struct segment *segment_ref(struct segment *s)

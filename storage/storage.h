@@ -124,6 +124,19 @@ int storage_view_acquire(struct storage *s, const struct str *tenants, uint32_t 
                          struct str service, struct time_span time, struct storage_view **out,
                          struct err *err);
 struct dataset **storage_view_datasets(struct storage_view *v, uint32_t *count);
+
+/*
+ * What an answer lacks although it was stored: segments set aside whose tenant and time were
+ * asked for (whether they held rows that match is not known), and datasets that could not
+ * be read.
+ */
+struct storage_missing {
+    uint32_t segments, datasets;
+    uint64_t bytes;        /* of their files, about */
+    struct time_span time; /* around all of it; nothing: not set */
+};
+const struct storage_missing *storage_view_missing(const struct storage_view *v);
+void storage_missing_add(struct storage_missing *to, const struct storage_missing *more);
 void storage_view_release(struct storage_view *v); /* NULL is fine */
 
 /* Oldest and newest row of a tenant; false when it has none. Cheap. */
@@ -138,12 +151,14 @@ enum {
 
 struct storage_stats {
     struct wal_stats wal;
-    uint32_t heads, segments, segments_quarantined, tenants, services;
+    uint32_t heads, segments, tenants, services;
+    uint32_t segments_quarantined; /* that lie there now, and whose rows are nowhere else */
     uint64_t head_bytes, head_rows, segment_bytes, segment_rows, segment_samples;
     uint64_t pushes, rows, duplicates;
     uint64_t seals, seal_failures;
     uint64_t evictions, evicted_bytes, evict_failures;
     uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
+    uint64_t missing_bytes;         /* of segments in quarantine */
     uint64_t disk_used, disk_limit; /* of the data directory, reserved blocks; limit 0: none */
     const char *kind_names[STORAGE_KINDS];
     uint64_t kind_bytes[STORAGE_KINDS];
@@ -204,6 +219,7 @@ int storage_step_evict(struct storage *s, struct err *err);   /* what retention 
 int storage_step_space(struct storage *s, struct err *err);   /* is there room, again? */
 int storage_step_compact(struct storage *s, struct err *err); /* several segments into one */
 int storage_step_unlink(struct storage *s, struct err *err);  /* files nobody reads any more */
+int storage_step_missing(struct storage *s, struct err *err); /* what lies in quarantine/? */
 
 /* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */
 int storage_verify(struct fs *fs, struct buf *report, struct err *err);

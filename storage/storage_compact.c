@@ -348,7 +348,7 @@ static void set_aside(struct storage *s, const struct segment_meta *m)
 
     for (int i = 0; i < 2; i++) {
         segment_path(m->tenant, m->day, m->id, m->level, files[i], path);
-        if (s->blobs->ops->quarantine(s->blobs, path, &err) != 0)
+        if (s->blobs->ops->quarantine(s->blobs, path, "merge_", &err) != 0)
             log_error("cannot set a wrong merge aside", LOG_CSTR("name", path), LOG_ERR(&err));
     }
 }

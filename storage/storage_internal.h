@@ -7,6 +7,7 @@
  *   storage_seal.c   heads into segments, the log's end
  *   storage_compact.c  several segments into one
  *   storage_evict.c  segments that have to go
+ *   storage_missing.c  what answers lack
  *   storage_doomed.c   files of segments that nobody can find any more
  *   storage_space.c  full disks
  *   storage_threads.c  loops over the steps
@@ -22,6 +23,7 @@
 #include "storage/head.h"
 #include "storage/head_encode.h"
 #include "storage/ledger.h"
+#include "storage/missing.h"
 #include "storage/segment.h"
 #include "storage/segment_cache.h"
 
@@ -74,14 +76,16 @@ struct storage {
     struct segment_id *evicted_ids;
     uint32_t evicted_id_count;
 
-    struct mutex mu; /* guards heads, segments, quarantined, doomed */
+    struct mutex mu; /* guards heads, segments, doomed, missing, left_behind */
     struct doomed *doomed;
     uint32_t doomed_count, doomed_cap;
     struct head **heads;
     uint32_t head_count, head_cap;
     struct segment **segments;
     uint32_t segment_count, segment_cap;
-    uint32_t segments_quarantined;
+    uint32_t segments_quarantined; /* by this start */
+    struct missing missing;        /* in quarantine/ */
+    struct missing left_behind;    /* damaged, and could not be moved there */
 
     struct mutex acks_mu; /* guards acks and encoders */
     struct ack *acks;
@@ -99,6 +103,7 @@ struct storage {
     _Atomic uint64_t limit;           /* of everything; 0: none */
     int64_t evict_look_mono_ns;       /* the background thread's own */
     int64_t compact_look_mono_ns;     /* the background thread's own */
+    int64_t missing_look_mono_ns;     /* the background thread's own */
     _Atomic int64_t pressure_mono_ns; /* when heads were sealed for memory's sake; 0: never */
     _Atomic uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
 
@@ -159,6 +164,12 @@ uint64_t storage_catalog_share(uint64_t limit);
 void storage_settle_limit(struct storage *s);
 /* The ledger's limit, as far as it can be had. */
 void storage_enforce_limit(struct storage *s);
+
+/* Reads quarantine/ again. */
+int storage_load_missing(struct storage *s, struct err *err);
+/* Adds to *out what is not there of `tenants` in `time`; under s->mu. */
+void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
+                          struct time_span time, struct storage_missing *out);
 
 int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err);
 void storage_catalog_add(struct storage *s, const struct segment_meta *m);

@@ -264,6 +264,8 @@ static void storage_free(struct storage *s)
         segment_unref(s->segments[i]);
     for (uint32_t i = 0; i < s->doomed_count; i++)
         segment_unref(s->doomed[i].segment);
+    missing_release(&s->missing);
+    missing_release(&s->left_behind);
     free(s->doomed);
     free(s->heads);
     free(s->segments);
@@ -300,6 +302,8 @@ static struct storage *storage_new(const struct storage_options *o)
     mutex_init(&s->catalog_mu, MUTEX_RANK_CATALOG, "catalog");
     mutex_init(&s->seal_mu, MUTEX_RANK_QUEUE, "sealing");
     cond_init(&s->seal_more);
+    missing_init(&s->missing);
+    missing_init(&s->left_behind);
     s->dedup = dedup_new();
     s->cache = segment_cache_new(o->cache_bytes_max);
     return s;
@@ -319,6 +323,8 @@ int storage_open(const struct storage_options *o, struct storage **out,
         (rc = fs_list(s->o.fs, "tmp", sweep_temp, s, err)) == 0 &&
         (rc = storage_load_segments(s, recovery, err)) == 0)
         rc = open_wal(s, recovery, err);
+    if (rc == 0)
+        rc = storage_load_missing(s, err);
     if (rc != 0) {
         storage_free(s);
         return rc;
@@ -384,13 +390,17 @@ int storage_probe(struct storage *s, struct err *err)
 
 void storage_stats(struct storage *s, struct storage_stats *out)
 {
+    uint32_t left_behind;
+
     memset(out, 0, sizeof(*out));
     wal_stats(s->wal, &out->wal);
     storage_fill_disk(s, out);
     mutex_lock(&s->mu);
     out->heads = s->head_count;
     out->segments = s->segment_count;
-    out->segments_quarantined = s->segments_quarantined;
+    out->missing_bytes = missing_bytes(&s->missing, &out->segments_quarantined);
+    out->missing_bytes += missing_bytes(&s->left_behind, &left_behind);
+    out->segments_quarantined += left_behind;
     for (uint32_t i = 0; i < s->head_count; i++) {
         mutex_lock(&s->heads[i]->mu);
         out->head_rows += s->heads[i]->rows.count;

@@ -33,17 +33,19 @@ void storage_add_segment(struct storage *s, struct segment *seg)
 }
 
 /* Both files out of the way; the answer to questions goes on without them, loudly. */
-static void set_aside(struct storage *s, const char *name, const struct err *why)
+static void set_aside(struct storage *s, const char *name, uint64_t size, const struct err *why)
 {
     char smp[FS_PATH_MAX];
     struct err err;
 
     log_error("damaged segment set aside", LOG_CSTR("name", name), LOG_ERR(why));
     s->segments_quarantined++;
-    if (s->blobs->ops->quarantine(s->blobs, name, &err) != 0)
+    if (s->blobs->ops->quarantine(s->blobs, name, "", &err) != 0) {
         log_error("cannot set it aside", LOG_CSTR("name", name), LOG_ERR(&err));
+        missing_add(&s->left_behind, name, size);
+    }
     (void)snprintf(smp, sizeof(smp), "%.*s.smp", (int)(strlen(name) - 4), name);
-    if (s->blobs->ops->quarantine(s->blobs, smp, &err) != 0 && err.code != ERR_NOT_FOUND)
+    if (s->blobs->ops->quarantine(s->blobs, smp, "", &err) != 0 && err.code != ERR_NOT_FOUND)
         log_error("cannot set it aside", LOG_CSTR("name", smp), LOG_ERR(&err));
 }
 
@@ -75,7 +77,6 @@ static int load_one(void *ctx, const char *name, uint64_t size, struct err *err)
     struct err why;
     int rc;
 
-    (void)size;
     if (!str_ends(str_from(name), STR(".agg")))
         return 0;
     if (!segment_path_parse(name, &n)) {
@@ -88,7 +89,7 @@ static int load_one(void *ctx, const char *name, uint64_t size, struct err *err)
         return make_name_durable(l, name, err);
     }
     if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_UNSUPPORTED) {
-        set_aside(l->s, name, &why);
+        set_aside(l->s, name, size, &why);
         return 0;
     }
     return err_set(err, rc, "%s", why.msg);

@@ -16,6 +16,7 @@ struct storage_view {
     uint32_t segment_count;
     struct head **heads;
     uint32_t heads_count;
+    struct storage_missing missing;
 };
 
 static bool overlaps(struct time_span a, struct time_span b)
@@ -70,6 +71,7 @@ static uint64_t pin(struct storage *s, struct storage_view *v, const struct str 
         if (wants_tenant(tenants, tenant_count, m->tenant) && overlaps(time, m->time))
             v->segments[v->segment_count++] = segment_ref(s->segments[i]);
     }
+    storage_find_missing(s, tenants, tenant_count, time, &v->missing);
     mutex_unlock(&s->mu);
     return durable;
 }
@@ -143,6 +145,11 @@ struct dataset **storage_view_datasets(struct storage_view *v, uint32_t *count)
 {
     *count = v->count;
     return v->sorted;
+}
+
+const struct storage_missing *storage_view_missing(const struct storage_view *v)
+{
+    return &v->missing;
 }
 
 void storage_view_release(struct storage_view *v)

@@ -164,9 +164,9 @@ static void test_list_walks_every_depth_and_quarantine_keeps_both_of_a_name(void
     assert_int_equal(b->ops->list(b, "seg", add_listed, &l, &err), 0);
     assert_int_equal(l.count, 3);
     assert_int_equal(l.bytes, 3 * OBJECT_BYTES);
-    assert_int_equal(b->ops->quarantine(b, "seg/a/1/x", &err), 0);
+    assert_int_equal(b->ops->quarantine(b, "seg/a/1/x", "", &err), 0);
     assert_int_equal(put(b, "seg/a/1/x", &err), 0);
-    assert_int_equal(b->ops->quarantine(b, "seg/a/1/x", &err), 0);
+    assert_int_equal(b->ops->quarantine(b, "seg/a/1/x", "", &err), 0);
     assert_int_equal(look(b, "seg/a/1/x"), 0);
     assert_int_equal(fs_stat(fs, "quarantine/seg_a_1_x", &st, &err), 0);
     assert_int_equal(fs_stat(fs, "quarantine/seg_a_1_x.1", &st, &err), 0);
