@@ -8,6 +8,8 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
+#include "base/int128.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +22,27 @@ void random_bytes(void *out, size_t size);
 
 uint64_t hash64(uint64_t seed, const void *data, size_t size);
 struct hash128 hash128(uint64_t seed, const void *data, size_t size);
+
+static inline uint64_t hash_fold(uint64_t a, uint64_t b)
+{
+    uint128 product = (uint128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/*
+ * Two more words into a hash that depends on a secret seed: for short keys of fixed shape,
+ * made of hashes and numbers, at a quarter of what hashing them as bytes costs. The step is
+ * that of wyhash (multiply to 128 bits, fold), done twice. Both words meet the secret before
+ * they are multiplied, so that nobody can choose one that wipes out the state.
+ */
+static inline struct hash128 hash128_add(struct hash128 h, uint64_t a, uint64_t b)
+{
+    uint64_t x = a ^ h.lo, y = b ^ h.hi;
+
+    return (struct hash128){hash_fold(x, y),
+                            hash_fold(x ^ 0xa0761d6478bd642fu, y ^ 0xe7037ed1a0b428dbu)};
+}
 
 /* XXH3-64 with the seed of the disk format. */
 uint64_t checksum64(const void *data, size_t size);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    RADIX_BITS = 11,
+    RADIX_BITS = 8,
     RADIX_SIZE = 1 << RADIX_BITS,
     SMALL_SORT = 48, /* fewer are inserted in place */
     LINES_SMALL = 8, /* frames of a location; Go inlines rarely deeper */
@@ -38,6 +38,7 @@ struct head_columns {
     uint32_t *strings, *functions, *mappings; /* index -> id + 1, 0 = not asked yet */
     uint32_t *locations;                      /* index -> id */
     struct hash128 *string_hashes, *function_hashes, *mapping_hashes, *location_hashes;
+    struct hash128 no_mapping_hash;
 
     struct sample_columns out;
 };
@@ -173,68 +174,53 @@ static int add_location(struct head_columns *c, struct symbols *s, uint32_t inde
     return rc;
 }
 
+static struct hash128 add_hash(struct hash128 h, struct hash128 part)
+{
+    return hash128_add(h, part.lo, part.hi);
+}
+
 static void hash_tables(struct head_columns *c, const struct symbols *s)
 {
     const struct profile *p = c->profile;
+    const struct hash128 *strings = c->string_hashes;
+    struct hash128 start = symbols_hash(s, "", 0);
 
     for (uint32_t i = 0; i < p->string_count; i++)
         c->string_hashes[i] = symbols_hash(s, p->strings[i].p, p->strings[i].len);
     for (uint32_t i = 0; i < p->function_count; i++) {
         const struct profile_function *f = &p->functions[i];
-        const struct {
-            struct hash128 name, system_name, filename;
-            int64_t start_line;
-        } key = {c->string_hashes[f->name], c->string_hashes[f->system_name],
-                 c->string_hashes[f->filename], f->start_line};
+        struct hash128 h = add_hash(start, strings[f->name]);
 
-        c->function_hashes[i] = symbols_hash(s, &key, sizeof(key));
+        h = add_hash(add_hash(h, strings[f->system_name]), strings[f->filename]);
+        c->function_hashes[i] = hash128_add(h, (uint64_t)f->start_line, 0);
     }
     for (uint32_t i = 0; i < p->mapping_count; i++) {
         const struct profile_mapping *m = &p->mappings[i];
-        const struct {
-            struct hash128 filename, build_id;
-            uint64_t start, limit, offset, flags;
-        } key = {c->string_hashes[m->filename],
-                 c->string_hashes[m->build_id],
-                 m->memory_start,
-                 m->memory_limit,
-                 m->file_offset,
-                 (uint64_t)(m->has_functions | m->has_filenames << 1 | m->has_line_numbers << 2 |
-                            m->has_inline_frames << 3)};
+        uint64_t flags = (uint64_t)(m->has_functions | m->has_filenames << 1 |
+                                    m->has_line_numbers << 2 | m->has_inline_frames << 3);
+        struct hash128 h = add_hash(start, strings[m->filename]);
 
-        c->mapping_hashes[i] = symbols_hash(s, &key, sizeof(key));
+        h = hash128_add(add_hash(h, strings[m->build_id]), m->memory_start, m->memory_limit);
+        c->mapping_hashes[i] = hash128_add(h, m->file_offset, flags);
     }
+    c->no_mapping_hash = hash128_add(start, 0, 0);
 }
 
-struct line_key {
-    struct hash128 function;
-    int64_t line;
-};
-
-struct location_key {
-    struct hash128 mapping;
-    uint64_t address, shape;
-    struct line_key lines[LINES_SMALL]; /* as many as there are */
-};
-
-static struct hash128 hash_location(struct head_columns *c, const struct symbols *s, uint32_t index)
+/* The line is added to half of its function's hash, which no client can predict. */
+static struct hash128 hash_location(const struct head_columns *c, uint32_t index)
 {
     const struct profile_location *l = &c->profile->locations[index];
-    size_t size = offsetof(struct location_key, lines) + l->line_count * sizeof(struct line_key);
-    struct location_key small, *key = &small;
+    const struct profile_line *lines = c->profile->lines + l->line_first;
+    struct hash128 h =
+        l->mapping == PROFILE_NONE ? c->no_mapping_hash : c->mapping_hashes[l->mapping];
 
-    if (l->line_count > LINES_SMALL)
-        key = take(&c->maps, 1, size);
-    key->mapping =
-        l->mapping == PROFILE_NONE ? (struct hash128){0, 0} : c->mapping_hashes[l->mapping];
-    key->address = l->address;
-    key->shape = (uint64_t)l->line_count << 1 | l->is_folded;
+    h = hash128_add(h, l->address, (uint64_t)l->line_count << 1 | l->is_folded);
     for (uint32_t i = 0; i < l->line_count; i++) {
-        const struct profile_line *line = &c->profile->lines[l->line_first + i];
+        struct hash128 function = c->function_hashes[lines[i].function];
 
-        key->lines[i] = (struct line_key){c->function_hashes[line->function], line->line};
+        h = hash128_add(h, function.lo + (uint64_t)lines[i].line, function.hi);
     }
-    return symbols_hash(s, key, size);
+    return h;
 }
 
 static int find_location(struct head_columns *c, struct symbols *s, uint32_t index, struct err *err)
@@ -268,12 +254,15 @@ static int map_locations(struct head_columns *c, struct symbols *s, const struct
         int rc;
 
         for (; ready < count && ready <= i + AHEAD; ready++) {
-            struct hash128 h = hash_location(c, s, ready);
+            struct hash128 h;
 
+            if (p->locations[ready].is_unused)
+                continue;
+            h = hash_location(c, ready);
             symbols_prefetch_location(s, h);
             c->location_hashes[ready] = h;
         }
-        if ((rc = find_location(c, s, i, err)) != 0)
+        if (!p->locations[i].is_unused && (rc = find_location(c, s, i, err)) != 0)
             return rc;
     }
     c->symbols = s;

@@ -66,10 +66,12 @@ unknown_field(struct pprof_decoder *d, const uint8_t *at, const uint8_t *end, ui
             p = wire_tag(at, end, &tag); /* NULL leaves a tag that no case has */                  \
     } while (0)
 
-#define READ_NUMBER(target, type)                                                                  \
+#define READ_NUMBER(target, type) READ_NUMBER_BY(wire_varint_fast, target, type)
+
+#define READ_NUMBER_BY(read, target, type)                                                         \
     do {                                                                                           \
         uint64_t number_;                                                                          \
-        p = wire_varint_fast(p, &number_);                                                         \
+        p = read(p, &number_);                                                                     \
         if (p == NULL)                                                                             \
             return fail(d, at, MSG_VARINT);                                                        \
         (target) = (type)number_;                                                                  \
@@ -311,10 +313,10 @@ static bool decode_line(struct pprof_decoder *d, const uint8_t *p, const uint8_t
         READ_TAG();
         switch (tag) {
         case WIRE_TAG(1, WIRE_VARINT):
-            READ_NUMBER(l.function_id, uint64_t);
+            READ_NUMBER_BY(wire_varint_mixed, l.function_id, uint64_t);
             break;
         case WIRE_TAG(2, WIRE_VARINT):
-            READ_NUMBER(l.line, int64_t);
+            READ_NUMBER_BY(wire_varint_mixed, l.line, int64_t);
             break;
         default:
             OTHER_FIELD(2);
@@ -380,16 +382,16 @@ static bool decode_function(struct pprof_decoder *d, const uint8_t *p, const uin
             READ_NUMBER(f.id, uint64_t);
             break;
         case WIRE_TAG(2, WIRE_VARINT):
-            READ_NUMBER(f.name, int64_t);
+            READ_NUMBER_BY(wire_varint_mixed, f.name, int64_t);
             break;
         case WIRE_TAG(3, WIRE_VARINT):
-            READ_NUMBER(f.system_name, int64_t);
+            READ_NUMBER_BY(wire_varint_mixed, f.system_name, int64_t);
             break;
         case WIRE_TAG(4, WIRE_VARINT):
-            READ_NUMBER(f.filename, int64_t);
+            READ_NUMBER_BY(wire_varint_mixed, f.filename, int64_t);
             break;
         case WIRE_TAG(5, WIRE_VARINT):
-            READ_NUMBER(f.start_line, int64_t);
+            READ_NUMBER_BY(wire_varint_mixed, f.start_line, int64_t);
             break;
         default:
             OTHER_FIELD(5);

@@ -63,6 +63,18 @@ static inline const uint8_t *wire_varint_fast(const uint8_t *p, uint64_t *value)
     return wire_varint_long(p, value);
 }
 
+/* The same without a branch on one byte or two, for numbers that no stack repeats: lines. */
+static inline const uint8_t *wire_varint_mixed(const uint8_t *p, uint64_t *value)
+{
+    uint64_t low = p[0], high = p[1], more = low >> 7;
+
+    if (WIRE_LIKELY((low & high & 0x80) == 0)) {
+        *value = (low & 0x7f) | (high << 7 & -more);
+        return p + 1 + more;
+    }
+    return wire_varint_long(p, value);
+}
+
 /* The length of a WIRE_BYTES field; NULL too when the bytes are not all there. */
 static inline const uint8_t *wire_length(const uint8_t *p, const uint8_t *end, size_t *len)
 {

@@ -326,10 +326,9 @@ static bool follow_chain(const struct repair *r, uint32_t g, const struct pprof_
     return true;
 }
 
-/* What a group's stacks get; no ids: nothing. */
+/* What a group's stacks get, in location_ids; none: nothing. */
 struct extra {
-    const uint64_t *ids;
-    uint32_t count;
+    uint32_t first, count;
     uint32_t stacks_left; /* that get it */
 };
 
@@ -352,14 +351,11 @@ static uint32_t last_group_stacks(const struct repair *r, uint32_t *last)
     return r->group_count > first ? r->group_count - first : 0;
 }
 
-/* How many ids the new table takes. False when a chain has no end. */
-static bool measure(const struct repair *r, struct extra *extras, uint64_t *ids)
+/* False when a chain has no end: nothing is completed then. */
+static bool find_extras(const struct repair *r, struct extra *extras, uint64_t *id_count)
 {
     uint32_t last, last_stacks = last_group_stacks(r, &last);
 
-    *ids = 0;
-    for (uint32_t i = 0; i < r->p->sample_count; i++)
-        *ids += r->p->samples[i].location_count;
     for (uint32_t g = 0; g < r->group_count; g++) {
         const struct pprof_sample *from;
         uint32_t offset;
@@ -369,53 +365,34 @@ static bool measure(const struct repair *r, struct extra *extras, uint64_t *ids)
             return false;
         if (offset == 0 || offset >= from->location_count)
             continue;
-        extras[g] = (struct extra){stack_end(r->p, from) - offset, offset, r->groups[g].count};
+        extras[g] = (struct extra){from->location_first + from->location_count - offset, offset,
+                                   r->groups[g].count};
         if (g == last && extras[g].stacks_left > last_stacks)
             extras[g].stacks_left = last_stacks;
-        *ids += (uint64_t)offset * extras[g].stacks_left;
+        *id_count += (uint64_t)offset * extras[g].stacks_left;
     }
     return true;
 }
 
-static uint32_t append(uint64_t *table, uint32_t used, const uint64_t *ids, uint32_t count)
+static void complete_stacks(const struct repair *r, struct extra *extras)
 {
-    if (count > 0)
-        memcpy(table + used, ids, count * sizeof(ids[0]));
-    return used + count;
-}
+    for (uint32_t i = 0; i < r->p->sample_count; i++) {
+        struct pprof_sample *s = &r->p->samples[i];
+        struct extra *e;
 
-/* Copies all stacks to `table`, completed ones longer. */
-static void rewrite_stacks(struct repair *r, uint64_t *table, struct extra *extras)
-{
-    struct pprof *p = r->p;
-    uint32_t used = 0;
-
-    for (uint32_t i = 0; i < p->sample_count; i++) {
-        struct pprof_sample *s = &p->samples[i];
-        uint32_t first = used;
-
-        used = append(table, used, p->location_ids + s->location_first, s->location_count);
-        if (r->group_of[i] != NONE) {
-            struct extra *e = &extras[r->group_of[i]];
-
-            if (e->stacks_left > 0) {
-                e->stacks_left--;
-                used = append(table, used, e->ids, e->count);
-            }
-        }
-        s->location_first = first;
-        s->location_count = used - first;
+        if (r->group_of[i] == NONE || (e = &extras[r->group_of[i]])->stacks_left == 0)
+            continue;
+        e->stacks_left--;
+        s->caller_first = e->first;
+        s->caller_count = e->count;
     }
-    p->location_ids = table;
-    p->location_id_count = used;
 }
 
 static int repair_stacks(struct pprof *p, uint64_t seed, struct arena *arena, struct err *err)
 {
     struct repair r = {.p = p, .seed = seed};
+    uint64_t id_count = p->location_id_count;
     struct extra *extras;
-    uint64_t before = p->location_id_count, id_count;
-    uint64_t *table;
 
     if (!make_groups(&r, arena))
         goto no_memory;
@@ -427,12 +404,9 @@ static int repair_stacks(struct pprof *p, uint64_t seed, struct arena *arena, st
     extras = arena_array(arena, struct extra, r.group_count);
     if (extras == NULL)
         goto no_memory;
-    if (!measure(&r, extras, &id_count) || id_count > UINT32_MAX || id_count == before)
+    if (!find_extras(&r, extras, &id_count) || id_count > UINT32_MAX)
         return 0;
-    table = arena_array(arena, uint64_t, id_count);
-    if (table == NULL)
-        goto no_memory;
-    rewrite_stacks(&r, table, extras);
+    complete_stacks(&r, extras);
     return 0;
 
 no_memory:

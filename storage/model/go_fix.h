@@ -22,8 +22,8 @@ struct err;
 struct pprof;
 
 /*
- * Repairs in place; p->location_ids may be replaced. `brackets` are the indexes of strings
- * that hold a '[' (validation knows them). ERR_TOO_LARGE when the arena is full.
+ * Repairs in place; completed samples name their callers, no stack is copied. `brackets` are the
+ * indexes of strings that hold a '[' (validation knows them). ERR_TOO_LARGE when the arena is full.
  */
 int go_fix(struct pprof *p, const uint32_t *brackets, uint32_t bracket_count, uint64_t seed,
            struct arena *arena, struct err *err);

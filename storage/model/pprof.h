@@ -25,6 +25,7 @@ struct pprof_value_type {
 
 struct pprof_sample {
     uint32_t location_first, location_count; /* in location_ids, leaf first */
+    uint32_t caller_first, caller_count;     /* in location_ids: what go_fix appends */
     uint32_t value_first, value_count;       /* in values */
     uint32_t label_first, label_count;       /* in labels */
 };

@@ -8,7 +8,8 @@
  * Invariants: strings[0] is empty; every index is in range or, where said,
  * PROFILE_NONE; every string is UTF-8; values are >= 0 and no sample is all
  * zero. Entries may be equal in content, and so may the (stack, link) of two
- * samples of one row: only who interns them can tell, and sums them.
+ * samples of one row: only who interns them can tell, and sums them. Strings, functions
+ * and locations may be there that no sample uses: they are not to be stored.
  *
  * One profile may feed several rows (split by sample labels): each row is a
  * contiguous range of samples. Ownership: one arena. Threads: read-only.
@@ -50,6 +51,7 @@ struct profile_location {
     uint64_t address;
     uint32_t line_first, line_count; /* in lines, innermost inlined first */
     bool is_folded;
+    bool is_unused; /* no sample names it: nothing but line_first and line_count means anything */
 };
 
 struct profile_value_type {

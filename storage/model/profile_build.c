@@ -12,9 +12,12 @@
 
 #include <string.h>
 
-/* States of a table's entry; otherwise its dense index plus one. */
-#define UNSEEN 0
-#define DEAD UINT32_MAX
+/* A location before and after a sample has named it, and one that no sample can use. */
+enum {
+    UNUSED,
+    USED,
+    DEAD,
+};
 
 struct build {
     const struct pprof *p;
@@ -25,48 +28,39 @@ struct build {
 
     struct id_index mappings, locations, functions;
     /* By index of the pprof. */
-    uint32_t *string_state, *function_state, *location_state;
+    uint8_t *location_state;
     bool *mapping_used; /* the one after the last stands for id 0 */
 
     struct sample_groups groups;
     uint32_t *group_of; /* by sample of the profile */
 };
 
-/* --- strings, functions, mappings, locations: on first use --- */
+/* --- strings and functions: all of them, as they stand --- */
 
-static uint32_t use_string(struct build *b, int64_t index)
+static void place_strings(struct build *b)
 {
-    struct profile *out = b->profile;
-
-    check((uint64_t)index < b->p->string_count);
-    if (b->string_state[index] == UNSEEN) {
-        if (b->p->strings[index].len == 0) {
-            b->string_state[index] = 1;
-        } else {
-            out->strings[out->string_count] = b->p->strings[index];
-            b->string_state[index] = ++out->string_count;
-        }
-    }
-    return b->string_state[index] - 1;
+    b->profile->string_count = b->p->string_count;
+    memcpy(b->profile->strings, b->p->strings, b->p->string_count * sizeof(b->p->strings[0]));
 }
 
-static uint32_t use_function(struct build *b, uint32_t index)
+static void place_functions(struct build *b)
 {
     struct profile *out = b->profile;
 
-    if (b->function_state[index] == UNSEEN) {
-        const struct pprof_function *f = &b->p->functions[index];
+    out->function_count = b->p->function_count;
+    for (uint32_t i = 0; i < out->function_count; i++) {
+        const struct pprof_function *f = &b->p->functions[i];
 
-        out->functions[out->function_count] = (struct profile_function){
-            .name = use_string(b, f->name),
-            .system_name = use_string(b, f->system_name),
-            .filename = use_string(b, f->filename),
+        out->functions[i] = (struct profile_function){
+            .name = (uint32_t)f->name,
+            .system_name = (uint32_t)f->system_name,
+            .filename = (uint32_t)f->filename,
             .start_line = f->start_line,
         };
-        b->function_state[index] = ++out->function_count;
     }
-    return b->function_state[index] - 1;
 }
+
+/* --- locations: all of them, too; samples say which ones are used --- */
 
 /* Index of the mapping of a location; the one after the last for id 0; or NONE. */
 static uint32_t find_mapping(const struct build *b, uint64_t id)
@@ -74,7 +68,7 @@ static uint32_t find_mapping(const struct build *b, uint64_t id)
     return id == 0 ? b->p->mapping_count : id_index_find(&b->mappings, id);
 }
 
-/* Writes the lines, with indexes of the pprof's functions; false: one is unknown. */
+/* Writes the lines; false: a function is unknown. */
 static bool find_lines(const struct build *b, const struct pprof_location *l,
                        struct profile_line *lines)
 {
@@ -89,69 +83,63 @@ static bool find_lines(const struct build *b, const struct pprof_location *l,
     return true;
 }
 
-static void use_location(struct build *b, uint32_t index)
+static void place_locations(struct build *b)
 {
-    const struct pprof_location *l = &b->p->locations[index];
     struct profile *out = b->profile;
-    struct profile_line *lines = out->lines + out->line_count;
-    uint32_t mapping = find_mapping(b, l->mapping_id);
 
-    b->location_state[index] = DEAD;
-    if ((l->line_count == 0 && l->address == 0) || mapping == ID_INDEX_NONE ||
-        !find_lines(b, l, lines))
-        return;
-    for (uint32_t i = 0; i < l->line_count; i++)
-        lines[i].function = use_function(b, lines[i].function);
-    b->mapping_used[mapping] = true;
-    out->locations[out->location_count] = (struct profile_location){
-        .mapping = mapping, /* of the pprof until place_mappings() */
-        .address = l->address,
-        .line_first = out->line_count,
-        .line_count = l->line_count,
-        .is_folded = l->is_folded,
-    };
-    out->line_count += l->line_count;
-    b->location_state[index] = ++out->location_count;
-}
+    out->location_count = b->p->location_count;
+    for (uint32_t i = 0; i < out->location_count; i++) {
+        const struct pprof_location *l = &b->p->locations[i];
+        uint32_t mapping = find_mapping(b, l->mapping_id);
 
-/* Dense index of a location that is met for the first time, or of none: DEAD. */
-static uint32_t first_use(struct build *b, uint64_t id)
-{
-    uint32_t index = id_index_find(&b->locations, id);
-
-    if (index == ID_INDEX_NONE)
-        return DEAD;
-    if (b->location_state[index] == UNSEEN)
-        use_location(b, index);
-    return b->location_state[index] == DEAD ? DEAD : b->location_state[index] - 1;
+        out->locations[i] = (struct profile_location){
+            .mapping = mapping, /* of the pprof until place_mappings() */
+            .address = l->address,
+            .line_first = out->line_count,
+            .line_count = l->line_count,
+            .is_folded = l->is_folded,
+        };
+        if ((l->line_count == 0 && l->address == 0) || mapping == ID_INDEX_NONE ||
+            !find_lines(b, l, out->lines + out->line_count))
+            b->location_state[i] = DEAD;
+        else
+            out->line_count += l->line_count;
+    }
 }
 
 /*
- * Appends the stack to out->stacks, without counting it yet; false: a location is missing.
- * The loop runs once per frame of every sample, so what it needs is in local variables.
+ * Translates `count` location ids; false: a location is missing. The loop runs once per
+ * frame of every sample, so what it needs is in local variables.
  */
-static bool resolve_stack(struct build *b, const struct pprof_sample *s)
+static bool resolve(const struct build *b, const uint64_t *ids, uint32_t count, uint32_t *stack)
 {
-    const uint64_t *ids = b->p->location_ids;
-    const uint32_t *state = b->location_state;
+    uint8_t *state = b->location_state;
     uint64_t direct_max = b->locations.slots == NULL ? b->p->location_count : 0;
-    uint32_t *stack = b->profile->stacks + b->profile->stack_index_count;
-    uint32_t in_use = b->profile->location_count, count = s->location_count;
 
-    for (uint32_t i = 0, from = s->location_first; i < count; i++) {
-        uint64_t id = ids[from + i];
-        uint32_t dense = id - 1 < direct_max ? state[id - 1] - 1 : DEAD;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t at = ids[i] - 1;
 
-        /* Unseen and dead ones are beyond those in use. */
-        if (__builtin_expect(dense >= in_use, 0)) {
-            dense = first_use(b, id);
-            if (dense == DEAD)
+        if (__builtin_expect(at >= direct_max, 0)) {
+            at = id_index_find(&b->locations, ids[i]);
+            if (at == ID_INDEX_NONE)
                 return false;
-            in_use = b->profile->location_count;
         }
-        stack[i] = dense;
+        if (__builtin_expect(state[at] == DEAD, 0))
+            return false;
+        state[at] = USED;
+        stack[i] = (uint32_t)at;
     }
     return true;
+}
+
+/* Appends the stack and its callers to out->stacks, without counting them yet. */
+static bool resolve_stack(const struct build *b, const struct pprof_sample *s)
+{
+    const uint64_t *ids = b->p->location_ids;
+    uint32_t *stack = b->profile->stacks + b->profile->stack_index_count;
+
+    return resolve(b, ids + s->location_first, s->location_count, stack) &&
+           resolve(b, ids + s->caller_first, s->caller_count, stack + s->location_count);
 }
 
 /* --- samples --- */
@@ -191,7 +179,7 @@ static void add_samples(struct build *b)
         const struct pprof_sample *from = &p->samples[i];
         const int64_t *values = p->values + from->value_first;
         struct profile_sample s = {.stack_first = b->profile->stack_index_count,
-                                   .stack_count = from->location_count};
+                                   .stack_count = from->location_count + from->caller_count};
         uint32_t group;
 
         if (!has_value(values, p->sample_type_count) || !resolve_stack(b, from))
@@ -232,7 +220,8 @@ static bool place_mapping(struct build *b, uint32_t index)
     struct str build_id = b->p->strings[m->build_id], versioned;
 
     *to = (struct profile_mapping){
-        .filename = use_string(b, m->filename),
+        .build_id = (uint32_t)m->build_id,
+        .filename = (uint32_t)m->filename,
         .has_functions = m->has_functions,
         .has_filenames = m->has_filenames,
         .has_line_numbers = m->has_line_numbers,
@@ -246,9 +235,7 @@ static bool place_mapping(struct build *b, uint32_t index)
     }
     if (!series_labels_build_id(b->request, build_id, b->arena, &versioned))
         return false;
-    if (versioned.p == build_id.p) {
-        to->build_id = use_string(b, m->build_id);
-    } else {
+    if (versioned.p != build_id.p) {
         to->build_id = out->string_count;
         out->strings[out->string_count++] = versioned;
     }
@@ -264,6 +251,11 @@ static bool place_mappings(struct build *b)
 
     if (dense == NULL)
         return false;
+    for (uint32_t i = 0; i < out->location_count; i++) {
+        out->locations[i].is_unused = b->location_state[i] != USED;
+        if (!out->locations[i].is_unused)
+            b->mapping_used[out->locations[i].mapping] = true;
+    }
     for (uint32_t i = 0; i < count; i++) {
         dense[i] = out->mapping_count;
         if (b->mapping_used[i] && !place_mapping(b, i))
@@ -272,8 +264,8 @@ static bool place_mappings(struct build *b)
     for (uint32_t i = 0; i < out->location_count; i++) {
         struct profile_location *l = &out->locations[i];
 
-        l->mapping = dense[l->mapping];
-        if (out->mappings[l->mapping].has_functions)
+        l->mapping = l->is_unused ? PROFILE_NONE : dense[l->mapping];
+        if (!l->is_unused && out->mappings[l->mapping].has_functions)
             l->address = 0;
     }
     return true;
@@ -295,6 +287,15 @@ static bool place_mappings(struct build *b)
             return false;                                                                          \
     } while (0)
 
+static uint64_t stack_index_count(const struct pprof *p)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < p->sample_count; i++)
+        count += (uint64_t)p->samples[i].location_count + p->samples[i].caller_count;
+    return count;
+}
+
 static bool take_profile(struct build *b)
 {
     const struct pprof *p = b->p;
@@ -304,16 +305,14 @@ static bool take_profile(struct build *b)
     out = b->profile;
     TAKE(out->typeset.types, p->sample_type_count);
     /* A mapping may bring a string of its own: its version. */
-    TAKE(out->strings, (uint64_t)p->string_count + p->mapping_count + 2);
+    TAKE(out->strings, (uint64_t)p->string_count + p->mapping_count + 1);
     TAKE(out->functions, p->function_count);
     TAKE(out->mappings, (uint64_t)p->mapping_count + 1);
     TAKE(out->locations, p->location_count);
     TAKE(out->lines, p->line_count);
-    TAKE(out->stacks, p->location_id_count);
+    TAKE(out->stacks, stack_index_count(p));
     TAKE(out->values, p->value_count);
     TAKE(out->samples, p->sample_count);
-    out->strings[0] = (struct str){0};
-    out->string_count = 1;
     out->time_ns = p->time_ns;
     out->duration_ns = p->duration_ns;
     out->period = p->period;
@@ -324,8 +323,6 @@ static bool take_tables(struct build *b)
 {
     const struct pprof *p = b->p;
 
-    TAKE_ZERO(b->string_state, p->string_count);
-    TAKE_ZERO(b->function_state, p->function_count);
     TAKE_ZERO(b->location_state, p->location_count);
     TAKE_ZERO(b->mapping_used, (uint64_t)p->mapping_count + 1);
     TAKE(b->group_of, p->sample_count);
@@ -347,6 +344,9 @@ int profile_build(const struct pprof *p, const struct labels *request, uint64_t 
     if (!take_profile(&b) || !take_tables(&b))
         return ERR_TOO_LARGE;
     place_types(&b);
+    place_strings(&b);
+    place_functions(&b);
+    place_locations(&b);
     add_samples(&b);
     if (!place_mappings(&b))
         return ERR_TOO_LARGE;

@@ -234,37 +234,48 @@ static int check_type_names(const struct check *c)
 
 /* --- strings --- */
 
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGH_BITS (ONES << 7)
+/* Sixteen bytes at a time: in one register, where there is one that wide. */
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
 
-static void scan_word(const char *p, uint64_t *high, uint64_t *bracket)
+struct scan {
+    bytes16 high, bracket; /* a top bit that is set: some byte was not ASCII, or was a '[' */
+};
+
+static void scan_16(struct scan *s, const char *p)
 {
-    uint64_t w, x;
+    bytes16 v;
 
-    memcpy(&w, p, sizeof(w));
-    x = w ^ (ONES * '[');
-    *high |= w;
-    *bracket |= (x - ONES) & ~x; /* its high bits: a byte was zero, with a rare false alarm */
+    memcpy(&v, p, sizeof(v));
+    s->high |= v;
+    s->bracket |= (bytes16)(v == '[');
 }
 
-/* True when the bytes are ASCII; notes a '[' on the way. Eight at a time. */
+static bool has_top_bit(bytes16 v)
+{
+    uint64_t half[2];
+
+    memcpy(half, &v, sizeof(half));
+    return ((half[0] | half[1]) & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* True when the bytes are ASCII; notes a '[' on the way. */
 static bool scan_ascii(struct str s, bool *has_bracket)
 {
-    uint64_t high = 0, bracket = 0;
+    struct scan scan = {0};
 
-    if (s.len >= 8) {
-        for (size_t i = 0; i + 8 < s.len; i += 8)
-            scan_word(s.p + i, &high, &bracket);
-        scan_word(s.p + s.len - 8, &high, &bracket);
+    if (s.len >= 16) {
+        for (size_t i = 0; i + 16 < s.len; i += 16)
+            scan_16(&scan, s.p + i);
+        scan_16(&scan, s.p + s.len - 16);
     } else {
-        char word[8] = {0};
+        char padded[16] = {0};
 
         for (size_t i = 0; i < s.len; i++)
-            word[i] = s.p[i];
-        scan_word(word, &high, &bracket);
+            padded[i] = s.p[i];
+        scan_16(&scan, padded);
     }
-    *has_bracket = (bracket & HIGH_BITS) != 0;
-    return (high & HIGH_BITS) == 0;
+    *has_bracket = has_top_bit(scan.bracket);
+    return !has_top_bit(scan.high);
 }
 
 static int check_utf8(const struct check *c)

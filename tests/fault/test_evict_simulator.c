@@ -130,7 +130,7 @@ static void make_row(struct sim *m, uint32_t i, uint32_t r, struct one_row *o, s
     for (uint32_t k = 0; k < 2; k++) {
         o->functions[k] = (struct profile_function){k + 1, k + 1, 3, 0};
         o->lines[k] = (struct profile_line){k, 7};
-        o->locations[k] = (struct profile_location){PROFILE_NONE, 0, k, 1, false};
+        o->locations[k] = (struct profile_location){PROFILE_NONE, 0, k, 1, false, false};
         o->stacks[k] = k;
         o->samples[k] =
             (struct profile_sample){.stack_first = k, .stack_count = 1, .value_first = k};

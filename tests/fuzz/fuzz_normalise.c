@@ -27,6 +27,8 @@ static void check_tables(const struct profile *p)
         check(p->mappings[i].filename < p->string_count &&
               p->mappings[i].build_id < p->string_count);
     for (uint32_t i = 0; i < p->location_count; i++) {
+        if (p->locations[i].is_unused)
+            continue;
         check(p->locations[i].mapping < p->mapping_count);
         for (uint32_t j = 0; j < p->locations[i].line_count; j++)
             check(p->lines[p->locations[i].line_first + j].function < p->function_count);
@@ -45,7 +47,8 @@ static void check_row(const struct push_row *row)
         int64_t any = 0;
 
         for (uint32_t j = 0; j < s->stack_count; j++)
-            check(p->stacks[s->stack_first + j] < p->location_count);
+            check(p->stacks[s->stack_first + j] < p->location_count &&
+                  !p->locations[p->stacks[s->stack_first + j]].is_unused);
         for (uint32_t t = 0; t < p->typeset.count; t++) {
             check(p->values[s->value_first + t] >= 0);
             any |= p->values[s->value_first + t];

@@ -81,8 +81,11 @@ static void make_locations(struct profile_gen *g, struct profile *p)
         struct profile_location *l = &p->locations[i];
 
         *l = (struct profile_location){i % 6 ? i % MAPPINGS : PROFILE_NONE,
-                                       i % 4 ? 0x1000 + (uint64_t)i * 16 : 0, p->line_count,
-                                       i % 9 == 8 ? 0 : 1 + i % 3, i % 11 == 0};
+                                       i % 4 ? 0x1000 + (uint64_t)i * 16 : 0,
+                                       p->line_count,
+                                       i % 9 == 8 ? 0 : 1 + i % 3,
+                                       i % 11 == 0,
+                                       false};
         for (uint32_t k = 0; k < l->line_count; k++)
             p->lines[p->line_count++] =
                 (struct profile_line){(i + k * 7) % g->functions, (int64_t)(i + k) * 3 - 5};
