@@ -157,33 +157,43 @@ static int exact_presence(const struct query *q, const struct selected_dataset *
     return sel->ds->ops->scan(sel->ds, &scan, scratch, note_presence, &p, err);
 }
 
+/* A list being made. */
+struct listing {
+    struct label_set *set;
+    series_fn fn;
+    const void *ctx;
+};
+
+static int list_dataset(void *ctx, const struct query *q, struct selected_dataset *sel,
+                        struct arena *scratch, struct err *err)
+{
+    struct listing *l = ctx;
+    uint64_t *present = NULL;
+    int rc;
+
+    if ((rc = query_check_canceled(q, err)) == 0)
+        rc = exact_presence(q, sel, scratch, &present, err);
+    check(rc != 0 || present != NULL);
+    for (uint32_t i = 0; rc == 0 && i < sel->count; i++) {
+        uint64_t types = sel->types[i] & present[i];
+
+        for (; rc == 0 && types != 0; types &= types - 1)
+            rc = l->fn(l->set, l->ctx, sel->index, &sel->index->entries[sel->entries[i]],
+                       (uint32_t)__builtin_ctzll(types), scratch, err);
+    }
+    return rc;
+}
+
 static int each_series(struct storage *s, const struct query *q, struct label_set *set,
                        series_fn fn, const void *ctx, struct err *err)
 {
+    struct listing l = {set, fn, ctx};
     struct selection sel;
-    struct arena scratch;
     int rc;
 
     if ((rc = selection_open(s, q, q->time, &sel, err)) != 0)
         return rc;
-    arena_init(&scratch, arena_limit(q->arena));
-    for (uint32_t d = 0; rc == 0 && d < sel.count; d++) {
-        const struct selected_dataset *sd = &sel.datasets[d];
-        uint64_t *present = NULL;
-
-        arena_reset(&scratch);
-        if ((rc = query_check_canceled(q, err)) == 0)
-            rc = exact_presence(q, sd, &scratch, &present, err);
-        check(rc != 0 || present != NULL);
-        for (uint32_t i = 0; rc == 0 && i < sd->count; i++) {
-            uint64_t types = sd->types[i] & present[i];
-
-            for (; rc == 0 && types != 0; types &= types - 1)
-                rc = fn(set, ctx, sd->index, &sd->index->entries[sd->entries[i]],
-                        (uint32_t)__builtin_ctzll(types), &scratch, err);
-        }
-    }
-    arena_release(&scratch);
+    rc = selection_each(&sel, list_dataset, &l, err);
     selection_release(&sel);
     if (rc == 0)
         set_sort(set);

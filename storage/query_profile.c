@@ -195,14 +195,18 @@ static uint32_t *new_map(struct arena *scratch, uint32_t count)
     return map;
 }
 
-static int merge_dataset(struct merge *m, const struct selected_dataset *sel, struct err *err)
+static int merge_dataset(void *ctx, const struct query *q, struct selected_dataset *sel,
+                         struct arena *scratch, struct err *err)
 {
+    struct merge *m = ctx;
     struct symbols_counts counts;
     struct query_plan plan;
     struct stack_sums sums;
-    int rc = query_plan_samples(m->q, sel, false, m->scratch, &plan, err);
+    int rc;
 
-    if (rc != 0 ||
+    m->q = q;
+    m->scratch = scratch;
+    if ((rc = query_plan_samples(q, sel, false, scratch, &plan, err)) != 0 ||
         (rc = stack_sums_scan(m->q, sel, &plan, m->scratch, &m->map.from, &sums, err)) != 0)
         return rc;
     m->out->any_row = m->out->any_row || sums.any_row;
@@ -238,7 +242,6 @@ int query_profile(struct storage *s, const struct query *q, struct merged_profil
                   struct err *err)
 {
     struct merge m = {.q = q, .out = out};
-    struct arena scratch;
     struct selection sel;
     int rc;
 
@@ -248,13 +251,8 @@ int query_profile(struct storage *s, const struct query *q, struct merged_profil
         merged_profile_release(out);
         return rc;
     }
-    arena_init(&scratch, arena_limit(q->arena));
-    m.scratch = &scratch;
-    for (uint32_t i = 0; rc == 0 && i < sel.count; i++) {
-        arena_reset(&scratch);
-        rc = merge_dataset(&m, &sel.datasets[i], err);
-    }
-    arena_release(&scratch);
+    rc = selection_each(&sel, merge_dataset, &m, err);
+    m.q = q;
     selection_release(&sel);
     if (rc == 0)
         rc = collect(&m, err);

@@ -275,13 +275,50 @@ int selection_open(struct storage *s, const struct query *q, struct time_span ti
             break;
         memset(sel, 0, sizeof(*sel));
         sel->ds = datasets[i];
-        if ((rc = sel->ds->ops->index(sel->ds, &sel->index, err)) == 0)
+        rc = sel->ds->ops->index(sel->ds, &sel->index, err);
+        if (rc == 0)
             rc = select_entries(q, time, sel, err);
+        else if (storage_view_damaged(out->view, sel->ds, true, err))
+            rc = 0;
         if (rc == 0 && sel->count > 0)
             out->count++;
     }
     if (rc != 0)
         selection_release(out);
+    return rc;
+}
+
+static int add_one(struct selection *sel, struct selected_dataset *d, selection_add add, void *ctx,
+                   struct arena *scratch, struct err *err)
+{
+    struct query rows = *sel->q;
+    int rc = add(ctx, sel->q, d, scratch, err);
+
+    if (rc == 0 || !storage_view_damaged(sel->view, d->ds, false, err))
+        return rc;
+    if (sel->q->force != QUERY_FORCE_RAW) {
+        rows.force = QUERY_FORCE_RAW;
+        arena_reset(scratch);
+        if ((rc = add(ctx, &rows, d, scratch, err)) == 0)
+            return 0;
+    }
+    return storage_view_damaged(sel->view, d->ds, true, err) ? 0 : rc;
+}
+
+int selection_each(struct selection *sel, selection_add add, void *ctx, struct err *err)
+{
+    struct err failed = {0};
+    struct arena scratch;
+    int rc = 0;
+
+    arena_init(&scratch, arena_limit(sel->q->arena));
+    for (uint32_t i = 0; rc == 0 && i < sel->count; i++) {
+        arena_reset(&scratch);
+        rc = add_one(sel, &sel->datasets[i], add, ctx, &scratch, &failed);
+    }
+    arena_release(&scratch);
+    if (rc != 0 && err)
+        *err = failed;
     return rc;
 }
 

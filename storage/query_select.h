@@ -42,6 +42,15 @@ int selection_open(struct storage *s, const struct query *q, struct time_span ti
 void selection_release(struct selection *sel);
 
 /*
+ * Calls `add` for each dataset. When a dataset turns out to be damaged, `add` is called again for
+ * its rows alone (another q->force), and if these are damaged too the dataset is left out and
+ * counted as missing. So an `add` that fails must have added nothing.
+ */
+typedef int (*selection_add)(void *ctx, const struct query *q, struct selected_dataset *sel,
+                             struct arena *scratch, struct err *err);
+int selection_each(struct selection *sel, selection_add add, void *ctx, struct err *err);
+
+/*
  * The value of label `name` of the series (entry, type); empty when missing.
  * Made-up values live in `arena`; its limit shows as ERR_TOO_LARGE.
  */

@@ -25,6 +25,9 @@ struct group {
     struct series_point *points;
     uint32_t count, cap;
     value128 sum;
+    uint32_t dataset; /* that touched it last, and what was there before it did: */
+    uint32_t count_before;
+    value128 sum_before, last_before;
 };
 
 struct groups {
@@ -35,6 +38,7 @@ struct groups {
     uint32_t count, cap;
     uint32_t *slots; /* item + 1, 0 free */
     uint32_t slot_mask;
+    uint32_t dataset; /* being added, from 1 */
 };
 
 /* What the visitor adds to: one group per type of the entry being scanned. */
@@ -96,6 +100,32 @@ static int find_group(struct groups *g, const struct labels *labels, uint32_t *o
     return 0;
 }
 
+/* A dataset may turn out to be damaged half way. */
+static void remember(const struct groups *g, struct group *item)
+{
+    if (item->dataset == g->dataset)
+        return;
+    item->dataset = g->dataset;
+    item->count_before = item->count;
+    item->sum_before = item->sum;
+    item->last_before = item->count > 0 ? item->points[item->count - 1].value : 0;
+}
+
+/* Points are appended, or added to the last one: nothing else has changed. */
+static void forget_dataset(struct groups *g)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        struct group *item = &g->items[i];
+
+        if (item->dataset != g->dataset)
+            continue;
+        item->count = item->count_before;
+        item->sum = item->sum_before;
+        if (item->count > 0)
+            item->points[item->count - 1].value = item->last_before;
+    }
+}
+
 /* The labels that the answer groups by, in the order asked, missing ones left out. */
 static int resolve_groups(struct series_ctx *c, struct err *err)
 {
@@ -123,6 +153,7 @@ static int resolve_groups(struct series_ctx *c, struct err *err)
         }
         if ((rc = find_group(g, &labels, &c->group_of[t], err)) != 0)
             return rc;
+        remember(g, &g->items[c->group_of[t]]);
     }
     c->resolved = true;
     return 0;
@@ -317,16 +348,21 @@ static int add_by_totals(struct by_totals *b, struct arena *scratch, struct err 
     return rc;
 }
 
-static int add_dataset(struct groups *g, struct selected_dataset *sel, struct arena *scratch,
-                       struct err *err)
+static int add_dataset(void *ctx, const struct query *q, struct selected_dataset *sel,
+                       struct arena *scratch, struct err *err)
 {
+    struct groups *g = ctx;
     struct by_totals b = {.groups = g, .sel = sel};
     bool totals = plan_windows(&b);
-    int rc = query_plan_totals(g->q, sel, &totals, err);
+    int rc = query_plan_totals(q, sel, &totals, err);
 
     if (rc != 0)
         return rc;
-    return totals ? add_by_totals(&b, scratch, err) : scan_rows(g, sel, g->q->time, scratch, err);
+    g->dataset++;
+    rc = totals ? add_by_totals(&b, scratch, err) : scan_rows(g, sel, q->time, scratch, err);
+    if (rc != 0)
+        forget_dataset(g);
+    return rc;
 }
 
 static int point_cmp(const void *a, const void *b)
@@ -388,21 +424,15 @@ int query_series(struct storage *s, const struct query *q, const struct series_q
 {
     struct groups g = {.q = q, .sq = sq, .seed = hash_seed_random()};
     struct selection sel;
-    struct arena scratch;
     int rc;
 
     check(sq->step_ms >= 1);
     if ((rc = selection_open(s, q, q->time, &sel, err)) != 0)
         return rc;
-    arena_init(&scratch, arena_limit(q->arena));
-    for (uint32_t i = 0; rc == 0 && i < sel.count; i++) {
-        arena_reset(&scratch);
-        rc = add_dataset(&g, &sel.datasets[i], &scratch, err);
-    }
+    rc = selection_each(&sel, add_dataset, &g, err);
     /* Labels point into the view until they are copied: find_group() did that. */
     if (rc == 0)
         rc = finish(&g, out, count, err);
-    arena_release(&scratch);
     selection_release(&sel);
     return rc;
 }

@@ -124,14 +124,18 @@ static int add_planned_flame(struct build *b, const struct selected_dataset *sel
     return rc != 0 || !sums.any ? rc : add_flame(b, flame, &sums, err);
 }
 
-static int add_dataset(struct build *b, const struct selected_dataset *sel, struct err *err)
+static int add_dataset(void *ctx, const struct query *q, struct selected_dataset *sel,
+                       struct arena *scratch, struct err *err)
 {
+    struct build *b = ctx;
     struct stack_sums sums;
     struct query_plan plan;
     uint32_t strings;
-    int rc = query_plan_samples(b->q, sel, true, b->scratch, &plan, err);
+    int rc;
 
-    if (rc != 0)
+    b->q = q;
+    b->scratch = scratch;
+    if ((rc = query_plan_samples(q, sel, true, scratch, &plan, err)) != 0)
         return rc;
     if (plan.by_flame)
         return add_planned_flame(b, sel, &plan, err);
@@ -150,7 +154,6 @@ int query_tree(struct storage *s, const struct query *q, struct tree_names *name
                struct tree **out, struct err *err)
 {
     struct build b = {.q = q, .names = names, .tree = tree_new(q->arena, names)};
-    struct arena scratch;
     struct selection sel;
     int rc;
 
@@ -158,13 +161,7 @@ int query_tree(struct storage *s, const struct query *q, struct tree_names *name
         return query_out_of_memory(q, err);
     if ((rc = selection_open(s, q, q->time, &sel, err)) != 0)
         return rc;
-    arena_init(&scratch, arena_limit(q->arena));
-    b.scratch = &scratch;
-    for (uint32_t i = 0; rc == 0 && i < sel.count; i++) {
-        arena_reset(&scratch);
-        rc = add_dataset(&b, &sel.datasets[i], err);
-    }
-    arena_release(&scratch);
+    rc = selection_each(&sel, add_dataset, &b, err);
     selection_release(&sel);
     if (rc != 0 || (rc = tree_finish(b.tree, err)) != 0)
         return rc;

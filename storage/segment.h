@@ -110,6 +110,8 @@ struct segment_share {
     uint64_t rows, samples;
 };
 struct segment_share segment_service_share(const struct segment *s, uint32_t i);
+/* Of both files, by its part of the samples. */
+uint64_t segment_share_bytes(const struct segment *s, uint32_t i);
 struct str segment_service_name(const struct segment *s, uint32_t i, struct time_span *time);
 
 /*
@@ -118,11 +120,26 @@ struct str segment_service_name(const struct segment *s, uint32_t i, struct time
  */
 int segment_dataset_open(struct segment *s, uint32_t i, struct dataset **out, struct err *err);
 void segment_dataset_close(struct dataset *ds); /* NULL is fine */
+/* NULL: of a head, not of a segment. */
+struct segment *segment_of_dataset(struct dataset *ds, uint32_t *service);
+
+/* Does a failure to read it mean that what is stored is worth nothing? No: only this try is. */
+bool segment_is_damage(int rc, const struct err *err);
+/*
+ * Remembers for as long as it is open that a service could not be read: it is asked all
+ * the same, but nothing is made of the segment. True the first time. Threads: any.
+ */
+bool segment_note_damage(struct segment *s, uint32_t service);
+/* It was read in full and is sound. */
+void segment_clear_damage(struct segment *s, uint32_t service);
+uint32_t segment_damaged_services(const struct segment *s);
 
 /*
  * Reads and checks every byte of both files, also that totals, counts and bounds
  * agree; appends one line per finding. 0 sound, ERR_CORRUPT otherwise.
  */
 int segment_verify(struct segment *s, struct buf *report, struct err *err);
+/* The same of one service: its sections, every row, its sums. 0 or what is wrong first. */
+int segment_check_service(struct segment *s, uint32_t service, struct err *err);
 
 #endif

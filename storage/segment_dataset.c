@@ -338,6 +338,14 @@ int segment_dataset_open(struct segment *s, uint32_t i, struct dataset **out, st
     return 0;
 }
 
+struct segment *segment_of_dataset(struct dataset *ds, uint32_t *service)
+{
+    if (ds->ops != &segment_ops)
+        return NULL;
+    *service = of(ds)->service;
+    return of(ds)->segment;
+}
+
 void segment_dataset_close(struct dataset *ds)
 {
     struct segment_dataset *d;

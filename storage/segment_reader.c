@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -451,6 +452,34 @@ void segment_doom(struct segment *s)
     atomic_store(&s->doomed, true);
 }
 
+bool segment_is_damage(int rc, const struct err *err)
+{
+    if (rc == ERR_IO)
+        return err->os_errno != EMFILE && err->os_errno != ENFILE;
+    return rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_UNSUPPORTED;
+}
+
+bool segment_note_damage(struct segment *s, uint32_t service)
+{
+    check(service < s->footer.services);
+    if (atomic_exchange(&s->services[service].damaged, true))
+        return false;
+    (void)atomic_fetch_add(&s->damaged, 1);
+    return true;
+}
+
+void segment_clear_damage(struct segment *s, uint32_t service)
+{
+    check(service < s->footer.services);
+    if (atomic_exchange(&s->services[service].damaged, false))
+        (void)atomic_fetch_sub(&s->damaged, 1);
+}
+
+uint32_t segment_damaged_services(const struct segment *s)
+{
+    return atomic_load(&s->damaged);
+}
+
 const struct segment_meta *segment_meta(const struct segment *s)
 {
     return &s->meta;
@@ -466,6 +495,15 @@ struct segment_share segment_service_share(const struct segment *s, uint32_t i)
     const struct segment_service *service = &s->services[i];
 
     return (struct segment_share){service->name, service->rows, service->samples};
+}
+
+uint64_t segment_share_bytes(const struct segment *s, uint32_t i)
+{
+    double all = (double)(s->meta.agg_bytes + s->meta.smp_bytes);
+
+    check(i < s->footer.services);
+    return (uint64_t)(all * (double)(s->services[i].samples + 1) /
+                      ((double)s->meta.samples + (double)s->footer.services));
 }
 
 struct str segment_service_name(const struct segment *s, uint32_t i, struct time_span *time)

@@ -40,11 +40,13 @@ struct segment_service {
     struct str name;
     struct time_span time;
     uint64_t rows, samples;
+    _Atomic bool damaged;
 };
 
 struct segment {
     _Atomic uint32_t refs;
     _Atomic bool doomed;
+    _Atomic uint32_t damaged; /* services */
     struct blob_store *blobs;
     struct segment_cache *cache;
     struct segment_meta meta;

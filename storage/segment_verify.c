@@ -151,7 +151,7 @@ static int check_service(struct verifying *v, uint32_t service, uint64_t *at, st
 
     arena_init(&arena, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_index_load(v->segment, service, &arena, &ix, err);
-    if (rc == 0 && ix.smp_first != *at)
+    if (rc == 0 && *at != UINT64_MAX && ix.smp_first != *at)
         rc = err_set(err, ERR_CORRUPT,
                      "'%s': service %u begins at offset %" PRIu64 ", expected %" PRIu64, v->path,
                      service, ix.smp_first, *at);
@@ -193,6 +193,42 @@ static int check_services(struct verifying *v, struct err *err)
                        " samples, expected %" PRIu64 ", %" PRIu64 ", %" PRIu64,
                        v->path, at, rows, samples, f->smp_bytes, f->rows, f->samples);
     return 0;
+}
+
+static int check_own_sections(struct segment *s, uint32_t service, struct err *err)
+{
+    struct segment_section *sections;
+    struct segment_reading agg;
+    struct arena arena;
+    struct str stored;
+    int rc;
+
+    arena_init(&arena, SEGMENT_SERVICE_BYTES_MAX);
+    rc = segment_reading_open(s, SEGMENT_FILE_AGG, &agg, err);
+    if (rc == 0)
+        rc = segment_sections(&agg, &arena, &sections, err);
+    for (uint32_t i = 0; rc == 0 && i < s->footer.table_count; i++) {
+        struct arena_mark mark = arena_mark(&arena);
+
+        if (sections[i].service == service)
+            rc = segment_section_read(&agg, &sections[i], &arena, &stored, err);
+        arena_rewind(&arena, mark);
+    }
+    segment_reading_close(&agg);
+    arena_release(&arena);
+    return rc;
+}
+
+int segment_check_service(struct segment *s, uint32_t service, struct err *err)
+{
+    struct verifying v = {.segment = s};
+    char path[SEGMENT_PATH_MAX];
+    uint64_t at = UINT64_MAX; /* where it begins does not matter */
+    int rc = check_own_sections(s, service, err);
+
+    segment_path(s->meta.tenant, s->meta.day, s->meta.id, s->meta.level, SEGMENT_FILE_SMP, path);
+    v.path = path;
+    return rc != 0 ? rc : check_service(&v, service, &at, err);
 }
 
 int segment_verify(struct segment *s, struct buf *report, struct err *err)

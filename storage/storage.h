@@ -136,6 +136,12 @@ struct storage_missing {
     struct time_span time; /* around all of it; nothing: not set */
 };
 const struct storage_missing *storage_view_missing(const struct storage_view *v);
+/*
+ * Reading `ds` of the view failed as *why says. True: that is damage; it is remembered, and the
+ * question goes on without the dataset, or, if not `lost`, with another part of it.
+ */
+bool storage_view_damaged(struct storage_view *v, struct dataset *ds, bool lost,
+                          const struct err *why);
 void storage_missing_add(struct storage_missing *to, const struct storage_missing *more);
 void storage_view_release(struct storage_view *v); /* NULL is fine */
 
@@ -158,7 +164,8 @@ struct storage_stats {
     uint64_t seals, seal_failures;
     uint64_t evictions, evicted_bytes, evict_failures;
     uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
-    uint64_t missing_bytes;         /* of segments in quarantine */
+    uint64_t missing_bytes; /* of segments in quarantine */
+    uint32_t datasets_damaged;
     uint64_t disk_used, disk_limit; /* of the data directory, reserved blocks; limit 0: none */
     const char *kind_names[STORAGE_KINDS];
     uint64_t kind_bytes[STORAGE_KINDS];

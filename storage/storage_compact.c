@@ -58,18 +58,21 @@ static int by_day(const void *a, const void *b)
     return d;
 }
 
-/* All segments, referenced, together by tenant and day. */
+/*
+ * All segments, referenced, together by tenant and day. Damaged ones are left as they are: a merge
+ * would have to drop what cannot be read.
+ */
 static uint32_t list_segments(struct storage *s, struct segment ***out)
 {
     struct segment **all;
-    uint32_t count;
+    uint32_t count = 0;
 
     mutex_lock(&s->mu);
-    count = s->segment_count;
-    all = calloc((size_t)count + 1, sizeof(struct segment *));
+    all = calloc((size_t)s->segment_count + 1, sizeof(struct segment *));
     check(all);
-    for (uint32_t i = 0; i < count; i++)
-        all[i] = segment_ref(s->segments[i]);
+    for (uint32_t i = 0; i < s->segment_count; i++)
+        if (segment_damaged_services(s->segments[i]) == 0)
+            all[count++] = segment_ref(s->segments[i]);
     mutex_unlock(&s->mu);
     qsort(all, count, sizeof(struct segment *), by_day);
     *out = all;
@@ -440,9 +443,20 @@ static uint64_t input_bytes(const struct compaction *c)
     return bytes;
 }
 
+/* Was it an input that could not be read? Then other days, and the rest of this one, go on. */
+static bool blame_inputs(const struct compaction *c)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < c->count; i++)
+        any = storage_find_damage(c->inputs[i]) > 0 || any;
+    return any;
+}
+
 static int finish(struct storage *s, const struct compaction *c, int rc, struct err *err)
 {
     int64_t now = clock_mono_ns(s->o.clock);
+    bool damage = rc < 0 && segment_is_damage(rc, err) && blame_inputs(c);
 
     if (rc == 0) {
         (void)atomic_fetch_add(&s->compactions, 1);
@@ -458,7 +472,8 @@ static int finish(struct storage *s, const struct compaction *c, int rc, struct 
     if (rc == ERR_CANCELED)
         return 0;
     (void)atomic_fetch_add(&s->compaction_failures, 1);
-    s->compact_look_mono_ns = now + (rc == ERR_CORRUPT ? MISMATCH_NS : RETRY_NS);
+    if (!damage)
+        s->compact_look_mono_ns = now + (rc == ERR_CORRUPT ? MISMATCH_NS : RETRY_NS);
     log_error("segments not joined, they stay as they are", LOG_STR("tenant", c->meta.tenant),
               LOG_I64("day", c->meta.day), LOG_ERR(err));
     return rc;

@@ -171,6 +171,9 @@ int storage_load_missing(struct storage *s, struct err *err);
 void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
                           struct time_span time, struct storage_missing *out);
 
+/* Reads all of a segment; what is damaged is logged and noted. How many services are. */
+uint32_t storage_find_damage(struct segment *seg);
+
 int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err);
 void storage_catalog_add(struct storage *s, const struct segment_meta *m);
 void storage_catalog_remove(struct storage *s, struct segment_id id);

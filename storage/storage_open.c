@@ -413,6 +413,7 @@ void storage_stats(struct storage *s, struct storage_stats *out)
         out->segment_bytes += m->agg_bytes + m->smp_bytes;
         out->segment_rows += m->rows;
         out->segment_samples += m->samples;
+        out->datasets_damaged += segment_damaged_services(s->segments[i]);
     }
     out->doomed = s->doomed_count;
     mutex_unlock(&s->mu);

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -123,7 +124,7 @@ static void close_without_log(struct world *w)
     assert_int_equal(remove_from(w, "wal"), 0);
 }
 
-static void world_init(struct world *w)
+static void world_init_with(struct world *w, enum segment_rollups rollups)
 {
     memset(w, 0, sizeof(*w));
     w->fs = fs_fault_new();
@@ -131,12 +132,18 @@ static void world_init(struct world *w)
     storage_options_init(&w->o);
     w->o.fs = w->fs;
     w->o.clock = &w->clock.clock;
+    w->o.rollups = rollups;
     for (int i = 0; i < SERVICES; i++)
         profile_gen_init(&w->gen[i], (uint64_t)i + 1, services[i], DAY_NS, NS_PER_DAY);
     world_open(w);
     push_rows(w, ROWS);
     seal(w);
     assert_int_equal(w->s->segment_count, 1);
+}
+
+static void world_init(struct world *w)
+{
+    world_init_with(w, SEGMENT_ROLLUPS_AUTO);
 }
 
 static void world_release(struct world *w)
@@ -319,6 +326,266 @@ static void test_what_cannot_be_set_aside_is_missing_all_the_same(void **state)
     world_release(&w);
 }
 
+/* ---- a damaged part of a service ---- */
+
+struct totals {
+    value128 tree, profile, series;
+    struct storage_missing missing; /* of the three together */
+};
+
+static value128 sum_of_tree(struct world *w, const struct query *q)
+{
+    struct tree_names *names = tree_names_new(q->arena);
+    struct err err = {0};
+    struct tree *tree;
+
+    if (query_tree(w->s, q, names, &tree, &err) != 0)
+        fail_msg("%s", err.msg);
+    return tree_nodes(tree)[TREE_ROOT].total;
+}
+
+static value128 sum_of_profile(struct world *w, const struct query *q)
+{
+    struct merged_profile p;
+    struct err err = {0};
+    value128 sum = 0;
+
+    if (query_profile(w->s, q, &p, &err) != 0)
+        fail_msg("%s", err.msg);
+    for (uint32_t i = 0; i < p.sample_count; i++)
+        sum += p.samples[i].value;
+    merged_profile_release(&p);
+    return sum;
+}
+
+static value128 sum_of_series(struct world *w, const struct query *q)
+{
+    struct str by = STR("service_name");
+    struct series_query sq = {.start_ms = q->time.first_ns / NS_PER_MS,
+                              .end_ms = q->time.last_ns / NS_PER_MS + 1,
+                              .step_ms = 7 * 60 * 1000,
+                              .group_by = &by,
+                              .group_by_count = 1};
+    struct series *series;
+    struct err err = {0};
+    uint32_t count;
+    value128 sum = 0;
+
+    if (query_series(w->s, q, &sq, &series, &count, &err) != 0)
+        fail_msg("%s", err.msg);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < series[i].point_count; k++)
+            sum += series[i].points[k].value;
+    return sum;
+}
+
+/* Of one service, or of all without one. */
+static struct totals totals_of(struct world *w, const char *selector)
+{
+    struct str tenant = STR("anonymous");
+    struct totals t = {0};
+    struct arena arena;
+    struct query q = {
+        .tenants = &tenant, .tenant_count = 1, .time = whole_day, .missing = &t.missing};
+    struct err err = {0};
+
+    arena_init(&arena, SIZE_MAX);
+    q.arena = &arena;
+    assert_int_equal(selector_parse(str_from(selector), &arena, &q.matchers, &err), 0);
+    t.tree = sum_of_tree(w, &q);
+    t.profile = sum_of_profile(w, &q);
+    t.series = sum_of_series(w, &q);
+    matchers_release(&q.matchers);
+    arena_release(&arena);
+    return t;
+}
+
+static const char *const selectors[SERVICES] = {
+    "{service_name=\"svc-a\"}", "{service_name=\"svc-b\"}", "{service_name=\"svc-c\"}"};
+
+static uint32_t lacking(value128 whole, value128 got)
+{
+    if (got == whole)
+        return 0;
+    assert_true(got == 0); /* all or nothing of a dataset */
+    return 1;
+}
+
+/* What each question lacks is what it says it lacks; returns that. */
+static uint32_t assert_confined(struct world *w, const struct totals *whole, uint32_t damaged)
+{
+    struct totals all = totals_of(w, "{}"), sum = {0};
+    uint32_t lost = 0;
+
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        struct totals t = totals_of(w, selectors[i]);
+        uint32_t n = lacking(whole[i].tree, t.tree) + lacking(whole[i].profile, t.profile) +
+                     lacking(whole[i].series, t.series);
+
+        assert_int_equal(t.missing.datasets, n);
+        assert_int_equal(t.missing.segments, 0);
+        assert_true(n == 0 || i == damaged);
+        lost += n;
+        sum.tree += t.tree;
+        sum.profile += t.profile;
+        sum.series += t.series;
+    }
+    assert_true(all.tree == sum.tree && all.profile == sum.profile && all.series == sum.series);
+    assert_int_equal(all.missing.datasets, lost);
+    return lost;
+}
+
+/* The section table of the only segment, from its own footer. */
+static uint32_t sections_of(struct world *w, const char *path, struct segment_section **out)
+{
+    uint8_t raw[SEGMENT_FOOTER_BYTES], entry[SEGMENT_ENTRY_BYTES];
+    struct segment_footer footer;
+    struct fs_file *f;
+    uint64_t size;
+    size_t got;
+    struct err err;
+
+    assert_int_equal(fs_open(w->fs, path, FS_READ, &f, &err), 0);
+    assert_int_equal(fs_file_size(f, &size, &err), 0);
+    assert_int_equal(fs_pread(f, raw, sizeof(raw), size - sizeof(raw), &got, &err), 0);
+    assert_int_equal(segment_footer_get(raw, path, &footer, &err), 0);
+    *out = calloc(footer.table_count, sizeof(**out));
+    assert_non_null(*out);
+    for (uint32_t i = 0; i < footer.table_count; i++) {
+        assert_int_equal(fs_pread(f, entry, sizeof(entry),
+                                  footer.table_offset + (uint64_t)i * sizeof(entry), &got, &err),
+                         0);
+        segment_section_get(entry, &(*out)[i]);
+    }
+    fs_close(f);
+    return footer.table_count;
+}
+
+static void test_a_flipped_bit_in_a_section_costs_at_most_its_service_and_is_told(void **state)
+{
+    struct totals whole[SERVICES];
+    struct segment_section *sections;
+    char path[SEGMENT_PATH_MAX];
+    struct storage_stats stats;
+    struct world w;
+    uint32_t count, lost = 0;
+
+    (void)state;
+    world_init_with(&w, SEGMENT_ROLLUPS_ALWAYS);
+    path_of(&w, 0, SEGMENT_FILE_AGG, path);
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        whole[i] = totals_of(&w, selectors[i]);
+        assert_true(whole[i].tree > 0 && whole[i].series > 0);
+    }
+    assert_int_equal(assert_confined(&w, whole, SERVICES), 0);
+    count = sections_of(&w, path, &sections);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t at = sections[i].offset + sections[i].stored / 2;
+
+        if (sections[i].service == SEGMENT_WHOLE_FILE || sections[i].stored == 0)
+            continue;
+        close_without_log(&w);
+        flip(w.fs, path, at);
+        world_open(&w);
+        lost += assert_confined(&w, whole, sections[i].service);
+        storage_stats(w.s, &stats);
+        assert_int_equal(stats.datasets_damaged <= 1, 1);
+        flip(w.fs, path, at);
+    }
+    assert_true(lost > count / 2); /* not only sums were hit */
+    free(sections);
+    world_release(&w);
+}
+
+static void test_damaged_rows_cost_their_service_unless_sums_do(void **state)
+{
+    struct totals whole[SERVICES], last;
+    char path[SEGMENT_PATH_MAX];
+    struct world w;
+    uint64_t size;
+
+    (void)state;
+    world_init(&w);
+    path_of(&w, 0, SEGMENT_FILE_SMP, path);
+    size = segment_meta(w.s->segments[0])->smp_bytes;
+    for (uint32_t i = 0; i < SERVICES; i++)
+        whole[i] = totals_of(&w, selectors[i]);
+    close_without_log(&w);
+    flip(w.fs, path, SEGMENT_HEADER_BYTES + 3);
+    flip(w.fs, path, size - 3);
+    world_open(&w);
+    last = totals_of(&w, selectors[SERVICES - 1]);
+    assert_true(last.tree == 0 && last.missing.datasets >= 1);
+    assert_true(last.missing.time.first_ns >= DAY_NS && last.missing.bytes > 0);
+    assert_true(totals_of(&w, selectors[1]).tree == whole[1].tree);
+    world_release(&w);
+}
+
+static void test_a_disk_that_cannot_be_read_is_missing_not_an_error(void **state)
+{
+    struct storage_stats stats;
+    struct totals t;
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    close_without_log(&w);
+    world_open(&w);
+    fs_fault_fail_at(w.fs, FS_FAULT_READ, "seg/*.smp", 1, ERR_IO, FS_FAULT_FOREVER);
+    t = totals_of(&w, "{}");
+    assert_true(t.tree == 0);
+    assert_int_equal(t.missing.datasets >= SERVICES, 1);
+    storage_stats(w.s, &stats);
+    assert_int_equal(stats.datasets_damaged, SERVICES);
+    fs_fault_fail_never(w.fs);
+    assert_int_equal(totals_of(&w, "{}").missing.datasets, 0); /* it is asked all the same */
+    world_release(&w);
+}
+
+static void compact(struct world *w)
+{
+    struct err err = {0};
+
+    for (int i = 0; i < 20; i++) {
+        clock_fake_advance(&w->clock, 10 * NS_PER_S);
+        (void)storage_step_compact(w->s, &err);
+        (void)storage_step_unlink(w->s, &err);
+    }
+}
+
+static void test_a_damaged_segment_is_not_merged_and_does_not_stop_the_others(void **state)
+{
+    struct totals whole[SERVICES];
+    char path[SEGMENT_PATH_MAX];
+    struct world w;
+    uint32_t days[3] = {0};
+
+    (void)state;
+    world_init(&w); /* one segment of the first day, then two more, then two of the next */
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < SERVICES && i == 2; k++)
+            w.gen[k].first_ns += NS_PER_DAY;
+        push_rows(&w, ROWS);
+        seal(&w);
+    }
+    assert_int_equal(w.s->segment_count, 5);
+    path_of(&w, 1, SEGMENT_FILE_SMP, path);
+    for (uint32_t i = 0; i < SERVICES; i++)
+        whole[i] = totals_of(&w, selectors[i]);
+    close_without_log(&w);
+    flip(w.fs, path, SEGMENT_HEADER_BYTES + 3);
+    world_open(&w);
+    clock_fake_advance(&w.clock, 3 * NS_PER_DAY);
+    compact(&w);
+    for (uint32_t i = 0; i < w.s->segment_count; i++)
+        days[segment_meta(w.s->segments[i])->day - 20000]++;
+    assert_int_equal(days[0], 2); /* the damaged one, and one of the two others */
+    assert_int_equal(days[1], 1);
+    assert_true(totals_of(&w, selectors[1]).tree == whole[1].tree);
+    assert_true(totals_of(&w, selectors[0]).missing.datasets > 0);
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +595,10 @@ int main(void)
         cmocka_unit_test(test_a_segment_whose_rows_are_in_the_log_is_not_missing),
         cmocka_unit_test(test_what_was_taken_out_of_quarantine_is_missing_no_more),
         cmocka_unit_test(test_what_cannot_be_set_aside_is_missing_all_the_same),
+        cmocka_unit_test(test_a_flipped_bit_in_a_section_costs_at_most_its_service_and_is_told),
+        cmocka_unit_test(test_damaged_rows_cost_their_service_unless_sums_do),
+        cmocka_unit_test(test_a_disk_that_cannot_be_read_is_missing_not_an_error),
+        cmocka_unit_test(test_a_damaged_segment_is_not_merged_and_does_not_stop_the_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
