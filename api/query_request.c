@@ -78,13 +78,13 @@ static void tell_missing(const struct storage_missing *m, struct http_response *
 {
     char text[192];
 
-    if (m->segments + m->datasets == 0)
+    if (m->segments + m->datasets + m->logs == 0)
         return;
     (void)snprintf(text, sizeof(text),
-                   "segments=%" PRIu32 " datasets=%" PRIu32 " bytes=%" PRIu64 " from=%" PRId64
-                   " until=%" PRId64,
-                   m->segments, m->datasets, m->bytes, (int64_t)(m->time.first_ns / NS_PER_MS),
-                   (int64_t)(m->time.last_ns / NS_PER_MS));
+                   "segments=%" PRIu32 " datasets=%" PRIu32 " logs=%" PRIu32 " bytes=%" PRIu64
+                   " from=%" PRId64 " until=%" PRId64,
+                   m->segments, m->datasets, m->logs, m->bytes,
+                   (int64_t)(m->time.first_ns / NS_PER_MS), (int64_t)(m->time.last_ns / NS_PER_MS));
     http_response_header(res, "X-Flamekeep-Missing", text);
     metric_add(METRIC_queries_incomplete, 1);
 }

@@ -52,7 +52,7 @@ void query_request_init(struct query_request *r, const struct api *api,
  * Also counts what was read, and tells it in the header X-Flamekeep-Plan: datasets by the
  * coarsest thing that was used of them, such as `day=30 hour=1 raw=2 vectors=54`. And what the
  * answer lacks because it is damaged, in X-Flamekeep-Missing, milliseconds and bytes:
- * `segments=1 datasets=0 bytes=40960 from=1764000000000 until=1764086399999`.
+ * `segments=1 datasets=0 logs=0 bytes=40960 from=1764000000000 until=1764086399999`.
  */
 void query_request_release(struct query_request *r, struct http_response *res);
 

@@ -53,6 +53,7 @@ static void publish_storage(const struct storage_stats *s)
     metric_set(METRIC_storage_segment_bytes, (int64_t)s->segment_bytes);
     metric_set(METRIC_storage_segment_profiles, (int64_t)s->segment_rows);
     metric_set(METRIC_storage_quarantined, s->segments_quarantined);
+    metric_set(METRIC_wal_files_quarantined, s->logs_quarantined);
     metric_set(METRIC_storage_datasets_damaged, s->datasets_damaged);
     metric_set(METRIC_storage_missing_bytes, (int64_t)s->missing_bytes);
     metric_set_total(METRIC_storage_seals, s->seals);

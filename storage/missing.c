@@ -14,6 +14,10 @@
 
 #define FOLDER "quarantine"
 
+enum {
+    LOG_DIGITS = 10,
+};
+
 void missing_init(struct missing *m)
 {
     memset(m, 0, sizeof(*m));
@@ -134,6 +138,23 @@ struct walk {
     uint64_t fingerprint;
 };
 
+/* NNNNNNNNNN.wal */
+static bool is_log(struct str name)
+{
+    uint64_t epoch;
+
+    return name.len == LOG_DIGITS + 4 && str_ends(name, STR(".wal")) &&
+           str_parse_u64(str_slice(name, 0, LOG_DIGITS), UINT32_MAX, &epoch);
+}
+
+static void add_log(struct missing *m, const struct fs_stat *st)
+{
+    m->logs++;
+    m->logs_bytes += st->size;
+    if (st->mtime_ns > m->logs_until_ns)
+        m->logs_until_ns = st->mtime_ns;
+}
+
 static int each_file(void *ctx, const char *name, const struct fs_stat *st, struct err *err)
 {
     char path[FS_PATH_MAX], from[FS_PATH_MAX];
@@ -141,11 +162,15 @@ static int each_file(void *ctx, const char *name, const struct fs_stat *st, stru
     struct segment_name parsed;
     struct missing_item *item;
 
+    bool log = is_log(str_from(name));
+
     (void)err;
-    if (st->is_dir || !missing_path_of(str_from(name), from, sizeof(from)))
+    if (st->is_dir || (!log && !missing_path_of(str_from(name), from, sizeof(from))))
         return 0;
     w->fingerprint += checksum64(name, strlen(name)) ^ st->size * 31;
-    if (!w->into || !segment_path_parse(from, &parsed))
+    if (w->into && log)
+        add_log(w->into, st);
+    if (!w->into || log || !segment_path_parse(from, &parsed))
         return 0;
     (void)snprintf(path, sizeof(path), FOLDER "/%.*s", FS_PATH_MAX - 16, name);
     item = add(w->into, &parsed, str_from(path));

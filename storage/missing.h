@@ -4,8 +4,9 @@
  * A segment set aside is called quarantine/seg_<tenant>_<yyyymmdd>_<level>-<id>.agg and .smp,
  * with .1, .2, ... behind when that was taken: its name alone says whose rows of which day are
  * not answered from, whatever its bytes are worth. What is sound of it tells more: the time of
- * its rows, and its heads, whose rows may have come back from the log. Other files there (copies of
- * log files, merges that came out wrong) lack nobody anything and are passed over.
+ * its rows, and its heads, whose rows may have come back from the log. A copy of a log file,
+ * <epoch>.wal, says that acknowledged pushes are gone, of whom and when nobody knows. Other files
+ * (merges that came out wrong, log files of which every record was used) lack nobody anything.
  *
  * It holds for as long as the files lie there, over restarts too: whoever repairs or restores
  * a segment, or gives it up, takes them away.
@@ -40,7 +41,10 @@ struct missing_item {
 struct missing {
     struct missing_item *items;
     uint32_t count, cap;
-    uint64_t fingerprint; /* of names and sizes: equal when nothing changed */
+    uint32_t logs; /* damaged log files */
+    uint64_t logs_bytes;
+    int64_t logs_until_ns; /* when the last of them was found, by the disk's clock */
+    uint64_t fingerprint;  /* of names and sizes: equal when nothing changed */
     struct arena memory;
 };
 

@@ -62,8 +62,9 @@ struct query {
     void *canceled_ctx;
     struct arena *arena;
     enum query_force force;
-    struct query_explain *explain;   /* NULL: nobody asks; added to */
-    struct storage_missing *missing; /* the same; an answer that lacks something says so */
+    struct query_explain *explain; /* NULL: nobody asks; added to */
+    struct storage_missing
+        *missing; /* NULL: nobody asks; joined to: an answer that lacks something says so */
 };
 
 /* A finished tree of everything selected; two queries may share `names` (a diff does). */

@@ -325,7 +325,7 @@ int selection_each(struct selection *sel, selection_add add, void *ctx, struct e
 void selection_release(struct selection *sel)
 {
     if (sel->view && sel->q->missing)
-        storage_missing_add(sel->q->missing, storage_view_missing(sel->view));
+        storage_missing_join(sel->q->missing, storage_view_missing(sel->view));
     storage_view_release(sel->view);
     sel->view = NULL;
     sel->count = 0;

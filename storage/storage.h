@@ -127,11 +127,11 @@ struct dataset **storage_view_datasets(struct storage_view *v, uint32_t *count);
 
 /*
  * What an answer lacks although it was stored: segments set aside whose tenant and time were
- * asked for (whether they held rows that match is not known), and datasets that could not
- * be read.
+ * asked for (whether they held rows that match is not known), datasets that could not be read,
+ * and log files that were damaged (whose rows they held is not known) before the end of the time.
  */
 struct storage_missing {
-    uint32_t segments, datasets;
+    uint32_t segments, datasets, logs;
     uint64_t bytes;        /* of their files, about */
     struct time_span time; /* around all of it; nothing: not set */
 };
@@ -142,7 +142,9 @@ const struct storage_missing *storage_view_missing(const struct storage_view *v)
  */
 bool storage_view_damaged(struct storage_view *v, struct dataset *ds, bool lost,
                           const struct err *why);
+/* Of one view; and of several about the same, where each counts what the others counted. */
 void storage_missing_add(struct storage_missing *to, const struct storage_missing *more);
+void storage_missing_join(struct storage_missing *to, const struct storage_missing *other);
 void storage_view_release(struct storage_view *v); /* NULL is fine */
 
 /* Oldest and newest row of a tenant; false when it has none. Cheap. */
@@ -166,6 +168,7 @@ struct storage_stats {
     uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
     uint64_t missing_bytes; /* of segments in quarantine */
     uint32_t datasets_damaged;
+    uint32_t logs_quarantined;
     uint64_t disk_used, disk_limit; /* of the data directory, reserved blocks; limit 0: none */
     const char *kind_names[STORAGE_KINDS];
     uint64_t kind_bytes[STORAGE_KINDS];

@@ -33,8 +33,6 @@
 #include <stdatomic.h>
 
 enum {
-    STORAGE_FORMAT_MAJOR = 0,
-    STORAGE_FORMAT_MINOR = 0,
     STORAGE_ENCODERS_MAX = 16, /* kept for reuse */
 };
 

@@ -19,6 +19,9 @@ static bool overlaps(struct time_span a, struct time_span b)
 
 static void tell(const struct missing *now, const struct missing *before)
 {
+    if (now->logs > before->logs)
+        log_error("answers may lack pushes that damaged log files held",
+                  LOG_U64("files", now->logs), LOG_U64("bytes", now->logs_bytes));
     for (uint32_t i = 0; i < now->count; i++) {
         const struct missing_item *item = &now->items[i];
 
@@ -102,19 +105,43 @@ int storage_step_missing(struct storage *s, struct err *err)
     return rc != 0 ? rc : 1;
 }
 
+static uint32_t count_of(const struct storage_missing *m)
+{
+    return m->segments + m->datasets + m->logs;
+}
+
+/* Around both; the one without anything has no time. */
+static void widen(struct storage_missing *to, const struct storage_missing *more)
+{
+    if (count_of(more) == 0)
+        return;
+    if (count_of(to) == 0 || more->time.first_ns < to->time.first_ns)
+        to->time.first_ns = more->time.first_ns;
+    if (count_of(to) == 0 || more->time.last_ns > to->time.last_ns)
+        to->time.last_ns = more->time.last_ns;
+}
+
 void storage_missing_add(struct storage_missing *to, const struct storage_missing *more)
 {
-    bool any = to->segments + to->datasets > 0;
-
-    if (more->segments + more->datasets == 0)
-        return;
-    if (!any || more->time.first_ns < to->time.first_ns)
-        to->time.first_ns = more->time.first_ns;
-    if (!any || more->time.last_ns > to->time.last_ns)
-        to->time.last_ns = more->time.last_ns;
+    widen(to, more);
     to->segments += more->segments;
     to->datasets += more->datasets;
+    to->logs += more->logs;
     to->bytes += more->bytes;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void storage_missing_join(struct storage_missing *to, const struct storage_missing *other)
+{
+    widen(to, other);
+    to->segments = (uint32_t)larger(to->segments, other->segments);
+    to->datasets = (uint32_t)larger(to->datasets, other->datasets);
+    to->logs = (uint32_t)larger(to->logs, other->logs);
+    to->bytes = larger(to->bytes, other->bytes);
 }
 
 static void find_in(const struct missing *m, const struct str *tenants, uint32_t tenant_count,
@@ -135,6 +162,10 @@ static void find_in(const struct missing *m, const struct str *tenants, uint32_t
 void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
                           struct time_span time, struct storage_missing *out)
 {
+    if (s->missing.logs > 0 && time.first_ns <= s->missing.logs_until_ns)
+        storage_missing_add(out, &(struct storage_missing){.logs = s->missing.logs,
+                                                           .bytes = s->missing.logs_bytes,
+                                                           .time = {0, s->missing.logs_until_ns}});
     find_in(&s->missing, tenants, tenant_count, time, out);
     find_in(&s->left_behind, tenants, tenant_count, time, out);
 }

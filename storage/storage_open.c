@@ -2,6 +2,7 @@
  */
 #include "storage/storage_internal.h"
 
+#include "storage/format_file.h"
 #include "storage/head_replay.h"
 
 #include "base/check.h"
@@ -14,11 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    FORMAT_BYTES_MAX = 256,
-    INSTANCE_HEX = 32,
-};
 
 void storage_options_init(struct storage_options *o)
 {
@@ -48,82 +44,17 @@ static int take_lock(struct storage *s, struct err *err)
     return rc == 0 ? fs_lock(s->lock, err) : rc;
 }
 
-static void hex_put(const uint8_t *raw, size_t size, char *out)
-{
-    for (size_t i = 0; i < size; i++)
-        (void)snprintf(out + i * 2, 3, "%02x", raw[i]);
-}
-
-/* FORMAT is written once: temp, sync, rename, directory. */
-static int write_format(struct storage *s, struct err *err)
-{
-    char text[FORMAT_BYTES_MAX], hex[INSTANCE_HEX + 1];
-    struct fs_file *f;
-    int rc, len;
-
-    random_bytes(s->instance, sizeof(s->instance));
-    hex_put(s->instance, sizeof(s->instance), hex);
-    len = snprintf(text, sizeof(text), "flamekeep data directory\nformat %d.%d\ninstance %s\n",
-                   STORAGE_FORMAT_MAJOR, STORAGE_FORMAT_MINOR, hex);
-    if ((rc = fs_open(s->o.fs, "tmp/FORMAT", FS_WRITE | FS_CREATE, &f, err)) != 0)
-        return rc;
-    if ((rc = fs_truncate(f, 0, err)) == 0 && (rc = fs_pwrite(f, text, (size_t)len, 0, err)) == 0)
-        rc = fs_datasync(f, err);
-    fs_close(f);
-    if (rc != 0 || (rc = fs_rename(s->o.fs, "tmp/FORMAT", "FORMAT", err)) != 0)
-        return rc;
-    return fs_sync_dir(s->o.fs, ".", err);
-}
-
-static bool parse_format(struct str text, uint64_t *major, uint8_t instance[16])
-{
-    struct str line, number;
-
-    if (!str_split(&text, '\n', &line) || !str_eq(line, STR("flamekeep data directory")) ||
-        !str_split(&text, '\n', &line) || !str_starts(line, STR("format ")))
-        return false;
-    number = str_slice(line, 7, str_find_byte(line, '.'));
-    if (!str_parse_u64(number, UINT32_MAX, major) || !str_split(&text, '\n', &line) ||
-        !str_starts(line, STR("instance ")) || line.len != 9 + INSTANCE_HEX)
-        return false;
-    for (size_t i = 0; i < 16; i++) {
-        char pair[3] = {line.p[9 + i * 2], line.p[10 + i * 2], 0}, *end;
-        unsigned long v = strtoul(pair, &end, 16);
-
-        if (*end)
-            return false;
-        instance[i] = (uint8_t)v;
-    }
-    return true;
-}
-
 static int read_format(struct storage *s, struct err *err)
 {
-    char text[FORMAT_BYTES_MAX];
-    struct fs_file *f;
-    uint64_t major = 0;
-    size_t got = 0;
-    int rc = fs_open(s->o.fs, "FORMAT", FS_READ, &f, err);
+    struct format_file f = {.major = FORMAT_FILE_MAJOR, .minor = FORMAT_FILE_MINOR};
+    int rc = format_file_read(s->o.fs, &f, err);
 
-    if (rc == ERR_NOT_FOUND)
-        return write_format(s, err);
-    if (rc != 0)
-        return rc;
-    rc = fs_pread(f, text, sizeof(text), 0, &got, err);
-    fs_close(f);
-    if (rc != 0)
-        return rc;
-    if (!parse_format((struct str){text, got}, &major, s->instance))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "'FORMAT' (%zu bytes) is not that of a flamekeep data directory; point "
-                       "--data at an empty directory, or restore the file",
-                       got);
-    if (major > STORAGE_FORMAT_MAJOR)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the data directory has format %llu, this version reads up to %d; run a "
-                       "newer flamekeep",
-                       (unsigned long long)major, STORAGE_FORMAT_MAJOR);
-    return 0;
+    if (rc == ERR_NOT_FOUND) {
+        random_bytes(f.instance, sizeof(f.instance));
+        rc = format_file_write(s->o.fs, &f, err);
+    }
+    memcpy(s->instance, f.instance, sizeof(s->instance));
+    return rc;
 }
 
 static int sweep_temp(void *ctx, const char *name, const struct fs_stat *st, struct err *err)
@@ -401,6 +332,7 @@ void storage_stats(struct storage *s, struct storage_stats *out)
     out->missing_bytes = missing_bytes(&s->missing, &out->segments_quarantined);
     out->missing_bytes += missing_bytes(&s->left_behind, &left_behind);
     out->segments_quarantined += left_behind;
+    out->logs_quarantined = s->missing.logs;
     for (uint32_t i = 0; i < s->head_count; i++) {
         mutex_lock(&s->heads[i]->mu);
         out->head_rows += s->heads[i]->rows.count;

@@ -149,8 +149,11 @@ static bool is_zero(struct str data)
     return true;
 }
 
-/* Keeps a copy of what is damaged, for whoever wants to look at it. */
-static void quarantine(struct replay *r, uint32_t epoch, struct str data, const char *why)
+/*
+ * Keeps a copy of what is damaged, for whoever wants to look at it; called <epoch>.wal when records
+ * may be lost with it (storage/missing.h), <epoch>.header.wal when all were used.
+ */
+static void keep_copy(struct replay *r, uint32_t epoch, struct str data, bool lost, const char *why)
 {
     char path[WAL_PATH_MAX];
     struct fs_file *f;
@@ -160,7 +163,8 @@ static void quarantine(struct replay *r, uint32_t epoch, struct str data, const 
     if (r->early)
         return;
     r->report->files_quarantined++;
-    (void)snprintf(path, sizeof(path), "quarantine/%010u.wal", epoch);
+    (void)snprintf(path, sizeof(path),
+                   lost ? "quarantine/%010u.wal" : "quarantine/%010u.header.wal", epoch);
     rc = fs_make_dirs(r->w->o.fs, "quarantine", &err);
     if (rc == 0)
         rc = fs_open(r->w->o.fs, path, FS_WRITE | FS_CREATE, &f, &err);
@@ -174,6 +178,11 @@ static void quarantine(struct replay *r, uint32_t epoch, struct str data, const 
         rc = fs_sync_dir(r->w->o.fs, "quarantine", &err);
     log_error("damaged log file", LOG_U64("epoch", epoch), LOG_CSTR("why", why),
               LOG_CSTR("copy", rc == 0 ? path : "none"));
+}
+
+static void quarantine(struct replay *r, uint32_t epoch, struct str data, const char *why)
+{
+    keep_copy(r, epoch, data, true, why);
 }
 
 /* Decides whether a file counts; its content stays unread otherwise. */
@@ -285,7 +294,7 @@ static int replay_file(struct replay *r, const struct found *f, struct str data,
             damaged = true;
         } else if (f->headless && !damaged &&
                    (limit != UINT64_MAX || was_durable(data, offset, f->epoch, expected))) {
-            quarantine(r, f->epoch, data, "header damaged, records used");
+            keep_copy(r, f->epoch, data, false, "header damaged, records used");
             damaged = true;
         }
         if ((rc = apply(r, &record, err)) != 0)
