@@ -422,7 +422,8 @@ enum http_result ingest_post(struct api *api, struct http_request *req, struct h
         return answer_a(g, 400, "name: ", str_from(err.msg));
     read_parameters(g);
     g->format = find_format(g);
-    if (intake_begin(&g->intake, api, g->tenant, arena_limit(arena), &err) != 0) {
+    if (intake_begin(&g->intake, api, g->tenant, http_request_body(req).len, arena_limit(arena),
+                     &err) != 0) {
         answer_stored(g, err.code, &err);
         return HTTP_DONE;
     }

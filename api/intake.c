@@ -5,6 +5,7 @@
 #include "api/decode/pprof.h"
 #include "api/rate_limit.h"
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -23,11 +24,13 @@ enum {
     KEEP_BYTES = 1024 * 1024, /* of each part of a scratch, between requests */
     LOG_TEXT_MAX = 256,       /* of a refusal's text in the log */
     ROWS_FIRST = 4,
+    DECODED_PER_BODY = 16,       /* memory of a push, decoded, for a byte of its body */
     ENCODED_PER_DECODED_NUM = 3, /* a profile encodes to at most 3/2 of its decoded bytes, */
     ENCODED_PER_DECODED_DEN = 2, /* beside a time that was filled in */
     ENCODED_EXTRA = 64,
 };
 
+#define MEMORY_WAIT_NS (INT64_C(2000) * NS_PER_MS)
 #define LOG_INTERVAL_NS (INT64_C(1000) * NS_PER_MS)
 
 /* Bodies of further profiles of one request, which must all stay until it is stored. */
@@ -134,13 +137,23 @@ static void scratch_give(struct intake_scratch *s)
     scratch_return(s);
 }
 
-int intake_begin(struct intake *in, const struct api *api, struct str tenant, size_t memory_max,
-                 struct err *err)
+int intake_begin(struct intake *in, const struct api *api, struct str tenant, size_t body_bytes,
+                 size_t memory_max, struct err *err)
 {
+    uint64_t wanted = body_bytes < memory_max / DECODED_PER_BODY
+                          ? (uint64_t)body_bytes * DECODED_PER_BODY
+                          : memory_max;
+    int rc = budget_take_wait(BUDGET_INTAKE, wanted, MEMORY_WAIT_NS, err);
+
     *in = (struct intake){.api = api, .tenant = tenant, .now_ns = clock_now_ns(api->clock)};
+    if (rc != 0)
+        return rc;
+    in->reserved = wanted;
     in->scratch = scratch_take();
-    if (in->scratch == NULL)
+    if (in->scratch == NULL) {
+        intake_end(in);
         return err_set(err, ERR_NOMEM, "no memory to decode profiles");
+    }
     in->arena = &in->scratch->arena;
     in->arena->limit = memory_max;
     return 0;
@@ -150,6 +163,8 @@ void intake_end(struct intake *in)
 {
     if (in->scratch != NULL)
         scratch_give(in->scratch);
+    budget_give(BUDGET_INTAKE, in->reserved);
+    in->reserved = 0;
     in->scratch = NULL;
     in->rows = NULL;
     in->row_count = 0;

@@ -39,11 +39,15 @@ struct intake {
     struct push_row *rows;
     uint32_t row_count, row_capacity;
     uint64_t inflated_bytes; /* of all profiles so far */
+    uint64_t reserved;       /* of the memory of the process */
 };
 
-/* ERR_NOMEM. `memory_max` bounds what decoded profiles of this request may take. */
-int intake_begin(struct intake *in, const struct api *api, struct str tenant, size_t memory_max,
-                 struct err *err);
+/*
+ * ERR_NOMEM; ERR_BUSY when the process has no memory for what a body of `body_bytes` may need
+ * (base/budget.h). `memory_max` bounds what decoded profiles of this request may take.
+ */
+int intake_begin(struct intake *in, const struct api *api, struct str tenant, size_t body_bytes,
+                 size_t memory_max, struct err *err);
 /* Gives everything back; rows are gone. Fine after a failed begin. */
 void intake_end(struct intake *in);
 

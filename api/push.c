@@ -190,7 +190,8 @@ int push_rpc(struct connect_call *call)
         return rc;
     if (push_request_count(&request) == 0)
         return connect_fail(call, CONNECT_INVALID_ARGUMENT, "no profiles received");
-    rc = intake_begin(&in, call->api, call->tenants.ids[0], arena_limit(call->arena), &err);
+    rc = intake_begin(&in, call->api, call->tenants.ids[0], call->message.len,
+                      arena_limit(call->arena), &err);
     if (rc != 0)
         return connect_fail_err(call, &err);
     rc = take_all(call, &in, &request, &refusal);

@@ -77,6 +77,8 @@ static int ask(struct connect_call *call, ask_fn fn)
     err_init(&err);
     query_request_init(&r, call->api, &call->tenants, call->req);
     rc = fn(call, &r, &err);
+    if (call->code == CONNECT_OK)
+        rc = query_request_failed(&r, rc, &err);
     query_request_release(&r, call->res);
     if (rc < 0 && call->code == CONNECT_OK)
         return connect_fail_err(call, &err);

@@ -30,8 +30,10 @@
 #include <math.h>
 #include <string.h>
 
-static int finish(struct connect_call *call, struct query_request *r, int rc, const struct err *err)
+static int finish(struct connect_call *call, struct query_request *r, int rc, struct err *err)
 {
+    if (call->code == CONNECT_OK)
+        rc = query_request_failed(r, rc, err);
     query_request_release(r, call->res);
     if (rc < 0 && call->code == CONNECT_OK)
         return connect_fail_err(call, err);

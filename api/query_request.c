@@ -36,7 +36,8 @@ void query_request_init(struct query_request *r, const struct api *api,
 {
     memset(r, 0, sizeof(*r));
     r->api = api;
-    arena_init(&r->arena, api->limits->query_memory_bytes_max);
+    r->memory.account = BUDGET_QUERIES;
+    arena_init_shared(&r->arena, api->limits->query_memory_bytes_max, &r->memory);
     r->query.arena = &r->arena;
     r->query.tenants = tenants->ids;
     r->query.tenant_count = tenants->count;
@@ -95,6 +96,14 @@ void query_request_release(struct query_request *r, struct http_response *res)
     tell_missing(&r->missing, res);
     matchers_release(&r->query.matchers);
     arena_release(&r->arena);
+    budget_share_end(&r->memory);
+}
+
+int query_request_failed(const struct query_request *r, int rc, struct err *err)
+{
+    if (rc >= 0 || rc == ERR_BUSY || r->memory.refused == 0)
+        return rc;
+    return budget_refuse(r->memory.account, r->memory.refused, err);
 }
 
 static int64_t ms_to_ns(int64_t ms)

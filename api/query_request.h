@@ -19,6 +19,7 @@
 #include "storage/storage.h"
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/str.h"
 
 #include <stdbool.h>
@@ -37,6 +38,7 @@ enum {
 
 struct query_request {
     const struct api *api;
+    struct budget_share memory; /* of the process, for `arena` */
     struct arena arena;
     struct query query; /* query.arena is `arena` */
     struct profile_type type;
@@ -55,6 +57,8 @@ void query_request_init(struct query_request *r, const struct api *api,
  * `segments=1 datasets=0 logs=0 bytes=40960 from=1764000000000 until=1764086399999`.
  */
 void query_request_release(struct query_request *r, struct http_response *res);
+/* What it failed with; ERR_BUSY in place of it when the process had no memory to give. */
+int query_request_failed(const struct query_request *r, int rc, struct err *err);
 
 /* Section 3.3; sets start_ms, end_ms and query.time (whole range in nanoseconds). */
 int query_request_time(struct query_request *r, int64_t start_ms, int64_t end_ms, struct err *err);

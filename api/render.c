@@ -31,6 +31,7 @@
 enum {
     HOUR_MS = 3600 * 1000,
     PARAMETER_MAX = 16,
+    RETRY_AFTER_S = 1,
 };
 
 /* One side: "query", "from", "until" with nothing, "left" or "right" in front. */
@@ -43,6 +44,8 @@ struct side {
 static enum http_result answer_error(struct http_response *res, const struct err *err)
 {
     error_shape_b(res, connect_code_of_err(err->code), str_from(err->msg));
+    if (http_response_get_status(res) == 503)
+        http_response_retry_after(res, RETRY_AFTER_S);
     return HTTP_DONE;
 }
 
@@ -266,7 +269,7 @@ enum http_result render_get(struct api *api, struct http_request *req, struct ht
     if (rc == 0 && http_request_query(req, "format", &format) && str_eq(format, STR("dot")))
         rc = err_set(&err, ERR_UNSUPPORTED, "format=dot is not implemented");
     if (rc == 0)
-        rc = render(&s, req, res, &err);
+        rc = query_request_failed(&s.request, render(&s, req, res, &err), &err);
     query_request_release(&s.request, res);
     return rc == 0 ? HTTP_DONE : answer_error(res, &err);
 }
@@ -318,6 +321,8 @@ enum http_result render_diff_get(struct api *api, struct http_request *req,
         query_request_init(&sides[s].request, api, &tenants, req);
     rc = render_diff(sides, req, res, &err);
     for (int s = 0; s < 2; s++)
+        rc = query_request_failed(&sides[s].request, rc, &err);
+    for (int s = 0; s < 2; s++)
         query_request_release(&sides[s].request, res);
     return rc == 0 ? HTTP_DONE : answer_error(res, &err);
 }
@@ -367,7 +372,7 @@ enum http_result label_values_get(struct api *api, struct http_request *req,
         /* The route has no way to name a range; clients that want values use LabelValues. */
         rc = err_set(&err, ERR_INVALID, "missing time range in the query");
     else
-        rc = list_types(&r, res, &err);
+        rc = query_request_failed(&r, list_types(&r, res, &err), &err);
     query_request_release(&r, res);
     return rc == 0 ? HTTP_DONE : answer_error(res, &err);
 }

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/handlers.h"
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/metrics.h"
@@ -77,6 +78,20 @@ static void publish_storage(const struct storage_stats *s)
     metric_set_total(METRIC_wal_sync_failures, s->wal.sync_failures);
 }
 
+static void publish_memory(void)
+{
+    struct budget_usage usage;
+
+    budget_usage(&usage);
+    for (int a = 0; a < BUDGET_ACCOUNTS; a++)
+        metric_family_set(METRIC_memory_bytes,
+                          str_from(budget_account_name((enum budget_account)a)),
+                          (int64_t)usage.accounts[a]);
+    metric_set(METRIC_memory_limit_bytes, (int64_t)usage.limit);
+    metric_set_total(METRIC_memory_waits, usage.waits);
+    metric_set_total(METRIC_memory_refusals, usage.refusals);
+}
+
 enum http_result metrics_get(struct api *api, struct http_request *req, struct http_response *res)
 {
     struct storage_stats stats = {0};
@@ -84,6 +99,7 @@ enum http_result metrics_get(struct api *api, struct http_request *req, struct h
     (void)req;
     storage_stats(api->storage, &stats);
     publish_storage(&stats);
+    publish_memory();
     http_response_type(res, "text/plain; version=0.0.4; charset=utf-8");
     buf_printf(out,
                "# HELP flamekeep_build_info Version of the server.\n"

@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include "base/budget.h"
 #include "base/check.h"
 
 #include <stdalign.h>
@@ -34,11 +35,18 @@ void arena_init(struct arena *a, size_t limit)
     *a = (struct arena){.limit = limit};
 }
 
-static void free_chain(struct arena_block *b)
+void arena_init_shared(struct arena *a, size_t limit, struct budget_share *share)
+{
+    *a = (struct arena){.limit = limit, .share = share};
+}
+
+static void free_chain(const struct arena *a, struct arena_block *b)
 {
     while (b) {
         struct arena_block *next = b->next;
 
+        if (a->share)
+            budget_share_unuse(a->share, sizeof(*b) + b->size);
         free(b);
         b = next;
     }
@@ -46,10 +54,21 @@ static void free_chain(struct arena_block *b)
 
 void arena_release(struct arena *a)
 {
-    size_t limit = a->limit;
+    free_chain(a, a->first);
+    arena_init_shared(a, a->limit, a->share);
+}
 
-    free_chain(a->first);
-    arena_init(a, limit);
+/* The size of a block that the share has room for, `want` or only `size`; 0: neither. */
+static size_t share_block(struct budget_share *share, size_t want, size_t size)
+{
+    uint64_t refused = share->refused;
+
+    if (budget_share_use(share, sizeof(struct arena_block) + want))
+        return want;
+    if (!budget_share_use(share, sizeof(struct arena_block) + size))
+        return 0;
+    share->refused = refused;
+    return size;
 }
 
 /* A block for at least `size` bytes behind the current one, an old one if it is large enough. */
@@ -65,9 +84,14 @@ static int next_block(struct arena *a, size_t size)
             want = BLOCK_MAX;
         if (want < size || ARENA_PER_OBJECT)
             want = size;
-        fresh = malloc(sizeof(*fresh) + want);
-        if (!fresh)
+        if (a->share && (want = share_block(a->share, want, size)) == 0)
             return -1;
+        fresh = malloc(sizeof(*fresh) + want);
+        if (!fresh) {
+            if (a->share)
+                budget_share_unuse(a->share, sizeof(*fresh) + want);
+            return -1;
+        }
         fresh->size = want;
         fresh->next = b;
         if (a->current)
@@ -161,7 +185,7 @@ void arena_rewind(struct arena *a, struct arena_mark mark)
     if (ARENA_PER_OBJECT) {
         struct arena_block **tail = mark.block ? &mark.block->next : &a->first;
 
-        free_chain(*tail);
+        free_chain(a, *tail);
         *tail = NULL;
     }
     a->current = mark.block;
@@ -184,7 +208,7 @@ void arena_trim(struct arena *a, size_t keep)
         kept += (*next)->size;
         next = &(*next)->next;
     }
-    free_chain(*next);
+    free_chain(a, *next);
     *next = NULL;
 }
 

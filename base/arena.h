@@ -17,12 +17,14 @@
 #include <stdint.h>
 
 struct arena_block;
+struct budget_share;
 
 struct arena {
     size_t limit; /* bytes handed out at most */
     size_t used;  /* bytes handed out */
     struct arena_block *first, *current;
-    size_t offset; /* in current */
+    size_t offset;              /* in current */
+    struct budget_share *share; /* blocks are taken from it; NULL: not counted */
 };
 
 struct arena_mark {
@@ -31,6 +33,8 @@ struct arena_mark {
 };
 
 void arena_init(struct arena *a, size_t limit);
+/* Its blocks count as used of `share` (base/budget.h), which may refuse: NULL below the limit. */
+void arena_init_shared(struct arena *a, size_t limit, struct budget_share *share);
 void arena_release(struct arena *a); /* leaves it as after arena_init() */
 
 /* Aligned to 16. Size 0 gives a valid pointer. NULL at the limit. */

@@ -29,6 +29,7 @@ enum mutex_rank {
     MUTEX_RANK_FS = 70,
     MUTEX_RANK_LEDGER = 75,
     MUTEX_RANK_QUEUE = 80,
+    MUTEX_RANK_BUDGET = 85,
     MUTEX_RANK_LOG = 90, /* a leaf: nothing is taken below it */
 };
 

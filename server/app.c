@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/router.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -22,6 +23,9 @@
 #include "server/signals.h"
 #include "server/version.h"
 #include "storage/storage.h"
+
+#define MEMORY_MIN (128ULL << 20)
+#define MEMORY_PROCESS (16ULL << 20)
 
 /* Five seconds from SIGTERM to the exit: requests have three of them, sealing ends at four. */
 #define DRAIN_NS (3 * NS_PER_S)
@@ -42,6 +46,7 @@ struct app {
     struct api api;
     struct http_app http_app;
     struct http_server *http;
+    struct limits limits; /* those of the options, fitted to the memory */
     struct retention_rules retention;
     struct retention_tenant *tenants;
 };
@@ -65,6 +70,37 @@ static void fill_storage_options(const struct app *app, struct storage_options *
     o->cache_bytes_max = c->cache_max_bytes;
     o->dedup = (enum storage_dedup)c->ingest_dedup;
     o->retention = app->retention;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * What memory.max_bytes leaves of the options that are about memory, and the parts of it that
+ * are spoken for: heads with the eighth that they may go above, and what sealing them takes.
+ */
+static int fit_memory(struct app *app, struct storage_options *storage, struct http_options *http,
+                      struct err *err)
+{
+    uint64_t all = app->config->memory_max_bytes;
+
+    if (all < MEMORY_MIN)
+        return err_set(err, ERR_CONFIG, "memory.max_bytes: %llu bytes, at least %llu are needed",
+                       (unsigned long long)all, (unsigned long long)MEMORY_MIN);
+    storage->head_bytes_max = smaller(storage->head_bytes_max, all / 5);
+    storage->head_seal_bytes = smaller(storage->head_seal_bytes, storage->head_bytes_max);
+    storage->cache_bytes_max = smaller(storage->cache_bytes_max, all / 10);
+    http->memory_max = smaller(http->memory_max, all / 4);
+    http->arena_max = smaller(http->arena_max, all / 4);
+    app->limits = app->config->limits;
+    app->limits.query_memory_bytes_max = smaller(app->limits.query_memory_bytes_max, all / 10 * 3);
+    budget_limit(all);
+    budget_add(BUDGET_PROCESS, MEMORY_PROCESS);
+    budget_add(BUDGET_HEADS, storage->head_bytes_max + storage->head_bytes_max / 8);
+    budget_add(BUDGET_SEALING, storage->head_bytes_max);
+    return 0;
 }
 
 static void fill_retention(struct app *app)
@@ -103,17 +139,20 @@ static void log_recovery(const struct storage_recovery *r)
            LOG_F64("seconds", (double)r->duration_ns / (double)NS_PER_S));
 }
 
-static int open_storage(struct app *app, struct err *err)
+static int open_storage(struct app *app, struct http_options *http, struct err *err)
 {
     struct storage_options options;
     struct storage_recovery recovery = {0};
     char catalog[CATALOG_PATH_MAX];
     fill_retention(app);
     fill_storage_options(app, &options);
+    int rc = fit_memory(app, &options, http, err);
+    if (rc != 0)
+        return rc;
     if (snprintf(catalog, sizeof(catalog), "%s/catalog.sqlite", app->config->data) <
         (int)sizeof(catalog))
         options.catalog_path = catalog;
-    int rc = storage_open(&options, &app->storage, &recovery, err);
+    rc = storage_open(&options, &app->storage, &recovery, err);
     if (rc != 0)
         return rc;
     log_recovery(&recovery);
@@ -150,7 +189,7 @@ static void fill_api(struct app *app)
 {
     app->api = (struct api){
         .storage = app->storage,
-        .limits = &app->config->limits,
+        .limits = &app->limits,
         .clock = app->clock,
         .build = {version_number(), version_revision(), version_date()},
         .base_path = app->config->base_path,
@@ -189,11 +228,11 @@ static int app_start(struct app *app, struct err *err)
     int rc = fs_posix_new(app->config->data, &app->fs, err);
     if (rc != 0)
         return err_prefix(err, "data");
-    rc = open_storage(app, err);
+    fill_http_options(app->config, &options);
+    rc = open_storage(app, &options, err);
     if (rc != 0)
         return rc;
     fill_api(app);
-    fill_http_options(app->config, &options);
     fit_descriptors(&options);
     return http_server_start(&options, &app->http_app, app->clock, &app->http, err);
 }

@@ -3,11 +3,20 @@
 #include "storage/storage.h"
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
 
 #include <string.h>
+
+enum {
+    DECODED_PER_STORED = 4, /* bytes of a dictionary in memory for one on disk */
+    EXPECTED_SHARE = 4,     /* of a question's limit, at most, is taken in advance */
+};
+
+#define MEMORY_WAIT_NS (5 * NS_PER_S)
 
 /* The labels that belong to the type, not to the stream. */
 enum derived {
@@ -40,6 +49,10 @@ static enum derived derived_of(struct str name)
 
 int query_out_of_memory(const struct query *q, struct err *err)
 {
+    const struct budget_share *share = q->arena->share;
+
+    if (share && share->refused > 0)
+        return budget_refuse(share->account, share->refused, err);
     return err_set(err, ERR_TOO_LARGE,
                    "the query needs more than %zu bytes of working memory; ask for a shorter "
                    "range or raise limits.query_memory_bytes_max",
@@ -249,6 +262,18 @@ static int select_entries(const struct query *q, struct time_span time,
     return 0;
 }
 
+/*
+ * What the question will need about, before anything is decoded: a merged tree is no larger than
+ * the dictionaries it is merged from. The same names and stacks in many segments count once.
+ */
+static uint64_t expected_bytes(const struct query *q, struct storage_view *view)
+{
+    uint64_t bytes = storage_view_bytes(view) * DECODED_PER_STORED;
+    uint64_t most = arena_limit(q->arena) / EXPECTED_SHARE;
+
+    return bytes < most ? bytes : most;
+}
+
 int selection_open(struct storage *s, const struct query *q, struct time_span time,
                    struct selection *out, struct err *err)
 {
@@ -264,6 +289,13 @@ int selection_open(struct storage *s, const struct query *q, struct time_span ti
     rc = storage_view_acquire(s, q->tenants, q->tenant_count, service, time, &out->view, err);
     if (rc != 0)
         return rc;
+    if (q->arena->share)
+        rc =
+            budget_share_expect(q->arena->share, expected_bytes(q, out->view), MEMORY_WAIT_NS, err);
+    if (rc != 0) {
+        selection_release(out);
+        return rc;
+    }
     datasets = storage_view_datasets(out->view, &count);
     out->datasets = arena_array(q->arena, struct selected_dataset, count);
     if (count > 0 && !out->datasets)
@@ -311,7 +343,7 @@ int selection_each(struct selection *sel, selection_add add, void *ctx, struct e
     struct arena scratch;
     int rc = 0;
 
-    arena_init(&scratch, arena_limit(sel->q->arena));
+    arena_init_shared(&scratch, arena_limit(sel->q->arena), sel->q->arena->share);
     for (uint32_t i = 0; rc == 0 && i < sel->count; i++) {
         arena_reset(&scratch);
         rc = add_one(sel, &sel->datasets[i], add, ctx, &scratch, &failed);

@@ -1,5 +1,6 @@
 #include "storage/segment_cache.h"
 
+#include "base/budget.h"
 #include "base/check.h"
 #include "base/thread.h"
 
@@ -75,14 +76,15 @@ static void take_out(struct segment_cache *c, struct segment_cached *i)
     unlink_age(c, i);
     check(c->bytes >= i->bytes);
     c->bytes -= i->bytes;
+    budget_give(BUDGET_CACHE, i->bytes);
 }
 
 /* What must go, chained by next_hash, to be freed without the mutex. */
-static struct segment_cached *evict(struct segment_cache *c)
+static struct segment_cached *evict(struct segment_cache *c, uint64_t bytes_max)
 {
     struct segment_cached *gone = NULL, *i = c->oldest;
 
-    while (i && c->bytes > c->bytes_max) {
+    while (i && c->bytes > bytes_max) {
         struct segment_cached *newer = i->newer;
 
         if (i->refs == 0) {
@@ -93,6 +95,12 @@ static struct segment_cached *evict(struct segment_cache *c)
         i = newer;
     }
     return gone;
+}
+
+/* Nothing that is not in use, while the process is over its memory. */
+static uint64_t bytes_to_keep(const struct segment_cache *c)
+{
+    return budget_is_over() ? 0 : c->bytes_max;
 }
 
 static void free_chain(struct segment_cached *i)
@@ -111,8 +119,7 @@ void segment_cache_free(struct segment_cache *c)
 
     if (!c)
         return;
-    c->bytes_max = 0;
-    gone = evict(c);
+    gone = evict(c, 0);
     check(c->newest == NULL); /* nobody holds a reference any more */
     free_chain(gone);
     mutex_destroy(&c->mu);
@@ -159,7 +166,8 @@ struct segment_cached *segment_cache_add(struct segment_cache *c,
         *slot = item;
         link_newest(c, item);
         c->bytes += item->bytes;
-        gone = evict(c);
+        budget_add(BUDGET_CACHE, item->bytes);
+        gone = evict(c, bytes_to_keep(c));
     }
     mutex_unlock(&c->mu);
     free_chain(gone);
@@ -184,9 +192,22 @@ void segment_cache_unref(struct segment_cached *item)
     mutex_lock(&c->mu);
     check(item->refs > 0);
     item->refs--;
-    gone = evict(c);
+    gone = evict(c, bytes_to_keep(c));
     mutex_unlock(&c->mu);
     free_chain(gone);
+}
+
+int segment_cache_room(struct segment_cache *c, struct err *err)
+{
+    struct segment_cached *gone;
+
+    if (!c || !budget_is_over())
+        return 0;
+    mutex_lock(&c->mu);
+    gone = evict(c, 0);
+    mutex_unlock(&c->mu);
+    free_chain(gone);
+    return budget_is_over() ? budget_refuse(BUDGET_CACHE, segment_cache_bytes(c), err) : 0;
 }
 
 void segment_cache_forget(struct segment_cache *c, struct segment_id id)

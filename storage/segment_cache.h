@@ -4,7 +4,8 @@
  * Entries are found by (segment, service, part) and are immutable. Whoever gets
  * one holds a reference until segment_cache_unref(); entries without references
  * stay as long as all entries together are below `bytes_max`, least recently used
- * out first. Two threads that miss at once both decode; the second one's work is
+ * out first. What is in use counts against memory.max_bytes (base/budget.h) as well as what
+ * is kept. Two threads that miss at once both decode; the second one's work is
  * dropped.
  *
  * Threads: any. The mutex (MUTEX_RANK_CACHE) is held for list work only.
@@ -17,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct err;
 struct segment_cache;
 
 enum segment_part {
@@ -58,6 +60,12 @@ struct segment_cached *segment_cache_add(struct segment_cache *c,
                                          const struct segment_cache_key *key,
                                          struct segment_cached *item);
 void segment_cache_unref(struct segment_cached *item); /* NULL is fine */
+
+/*
+ * Before something is decoded: when the process is over its memory, drops all that is not in
+ * use; ERR_BUSY when that is not enough.
+ */
+int segment_cache_room(struct segment_cache *c, struct err *err);
 
 /* The segment is gone: drops what is not in use. */
 void segment_cache_forget(struct segment_cache *c, struct segment_id id);

@@ -45,6 +45,8 @@ int segment_dataset_need_index(struct segment_dataset *d, struct err *err)
     d->index = (struct cached_index *)(void *)segment_cache_get(d->segment->cache, &key);
     if (d->index)
         return 0;
+    if ((rc = segment_cache_room(d->segment->cache, err)) != 0)
+        return rc;
     c = calloc(1, sizeof(*c));
     check(c);
     arena_init(&c->memory, SEGMENT_SERVICE_BYTES_MAX);
@@ -71,6 +73,8 @@ static int need_symbols(struct segment_dataset *d, struct err *err)
     d->symbols = (struct cached_symbols *)(void *)segment_cache_get(d->segment->cache, &key);
     if (d->symbols)
         return 0;
+    if ((rc = segment_cache_room(d->segment->cache, err)) != 0)
+        return rc;
     c = calloc(1, sizeof(*c));
     check(c);
     rc = segment_symbols_load(d->segment, d->service, &c->symbols, err);

@@ -163,7 +163,8 @@ static int need_rollups(struct segment_dataset *d, struct err *err)
     d->rollups = (struct cached_rollups *)(void *)segment_cache_get(d->segment->cache, &key);
     if (d->rollups)
         return 0;
-    if ((rc = segment_dataset_need_index(d, err)) != 0)
+    if ((rc = segment_dataset_need_index(d, err)) != 0 ||
+        (rc = segment_cache_room(d->segment->cache, err)) != 0)
         return rc;
     c = calloc(1, sizeof(*c));
     check(c);

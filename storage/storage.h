@@ -145,6 +145,8 @@ bool storage_view_damaged(struct storage_view *v, struct dataset *ds, bool lost,
 /* Of one view; and of several about the same, where each counts what the others counted. */
 void storage_missing_add(struct storage_missing *to, const struct storage_missing *more);
 void storage_missing_join(struct storage_missing *to, const struct storage_missing *other);
+/* Stored size of the dictionaries it pins, about: those of the largest segment. */
+uint64_t storage_view_bytes(const struct storage_view *v);
 void storage_view_release(struct storage_view *v); /* NULL is fine */
 
 /* Oldest and newest row of a tenant; false when it has none. Cheap. */

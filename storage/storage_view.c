@@ -18,6 +18,7 @@ struct storage_view {
     struct head **heads;
     uint32_t heads_count;
     struct storage_missing missing;
+    uint64_t bytes; /* see storage_view_bytes() */
 };
 
 static bool overlaps(struct time_span a, struct time_span b)
@@ -81,6 +82,7 @@ static int open_segment_datasets(struct storage_view *v, struct segment *seg, st
                                  struct time_span time, struct err *err)
 {
     uint32_t count = segment_service_count(seg);
+    uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < count; i++) {
         struct time_span span;
@@ -93,7 +95,10 @@ static int open_segment_datasets(struct storage_view *v, struct segment *seg, st
         if ((rc = segment_dataset_open(seg, i, &ds, err)) != 0)
             return rc;
         add_dataset(v, ds);
+        bytes += segment_meta(seg)->agg_bytes / count;
     }
+    if (bytes > v->bytes)
+        v->bytes = bytes;
     return 0;
 }
 
@@ -175,6 +180,11 @@ bool storage_view_damaged(struct storage_view *v, struct dataset *ds, bool lost,
                                                       .bytes = segment_share_bytes(seg, service),
                                                       .time = ds->time});
     return true;
+}
+
+uint64_t storage_view_bytes(const struct storage_view *v)
+{
+    return v->bytes;
 }
 
 void storage_view_release(struct storage_view *v)

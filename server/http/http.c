@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -63,7 +64,8 @@ void conn_enter(struct http_conn *conn, enum conn_state state)
 
 bool server_memory_take(struct http_server *s, uint64_t bytes)
 {
-    if (atomic_fetch_add(&s->memory_used, bytes) + bytes <= s->options.memory_max)
+    if (atomic_fetch_add(&s->memory_used, bytes) + bytes <= s->options.memory_max &&
+        budget_take(BUDGET_BODIES, bytes))
         return true;
     atomic_fetch_sub(&s->memory_used, bytes);
     return false;
@@ -72,6 +74,7 @@ bool server_memory_take(struct http_server *s, uint64_t bytes)
 void server_memory_give(struct http_server *s, uint64_t bytes)
 {
     atomic_fetch_sub(&s->memory_used, bytes);
+    budget_give(BUDGET_BODIES, bytes);
 }
 
 /* ---- connections ---- */
