@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/budget.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/metrics.h"
 #include "storage/storage.h"
@@ -69,6 +70,10 @@ static void publish_storage(const struct storage_stats *s)
     metric_set_total(METRIC_compaction_failures, s->compaction_failures);
     metric_set_total(METRIC_evicted_bytes, s->evicted_bytes);
     metric_set_total(METRIC_evict_failures, s->evict_failures);
+    metric_set_total(METRIC_scrub_bytes, s->scrub_bytes);
+    metric_set_total(METRIC_scrub_segments, s->scrub_segments);
+    metric_set_total(METRIC_scrub_findings, s->scrub_findings);
+    metric_set(METRIC_scrub_last_pass, s->scrub_pass_ns / NS_PER_S);
     metric_set(METRIC_storage_space_state, (int64_t)s->space);
     metric_set(METRIC_wal_bytes, (int64_t)s->wal.bytes_total);
     metric_set(METRIC_wal_pending_bytes, (int64_t)s->wal.bytes_pending);

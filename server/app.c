@@ -68,6 +68,8 @@ static void fill_storage_options(const struct app *app, struct storage_options *
     o->head_seal_age_ns = c->head_seal_age;
     o->heads_per_tenant_max = (uint32_t)c->head_tenant_max;
     o->cache_bytes_max = c->cache_max_bytes;
+    o->scrub_bytes_per_s = c->scrub_rate_bytes;
+    o->scrub_interval_ns = c->scrub_interval;
     o->dedup = (enum storage_dedup)c->ingest_dedup;
     o->retention = app->retention;
 }

@@ -93,7 +93,11 @@ int segment_peek(struct blob_store *blobs, const char *path, struct str tenant, 
 /* Threads: any. */
 struct segment *segment_ref(struct segment *s);
 void segment_unref(struct segment *s); /* NULL is fine */
-/* Does anybody beside the asker hold a reference? For one that no view can find any more. */
+/* A reference of somebody who does not mind when the files go meanwhile. */
+struct segment *segment_watch(struct segment *s);
+void segment_unwatch(struct segment *s);
+/* Does anybody beside the asker hold a reference, and mind? For one that no view can find any more.
+ */
 bool segment_is_shared(const struct segment *s);
 /*
  * It was evicted or replaced: its files may go while somebody reads. Then reading
@@ -133,6 +137,11 @@ bool segment_note_damage(struct segment *s, uint32_t service);
 /* It was read in full and is sound. */
 void segment_clear_damage(struct segment *s, uint32_t service);
 uint32_t segment_damaged_services(const struct segment *s);
+bool segment_is_damaged(const struct segment *s, uint32_t service);
+
+/* When all of it was last read and compared with its checksums; 0: not since it was opened. */
+int64_t segment_checked_ns(const struct segment *s);
+void segment_set_checked(struct segment *s, int64_t now_ns);
 
 /*
  * Reads and checks every byte of both files, also that totals, counts and bounds

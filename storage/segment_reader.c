@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -444,40 +443,12 @@ void segment_unref(struct segment *s)
 
 bool segment_is_shared(const struct segment *s)
 {
-    return atomic_load(&s->refs) > 1;
+    return atomic_load(&s->refs) > 1 + atomic_load(&s->watchers);
 }
 
 void segment_doom(struct segment *s)
 {
     atomic_store(&s->doomed, true);
-}
-
-bool segment_is_damage(int rc, const struct err *err)
-{
-    if (rc == ERR_IO)
-        return err->os_errno != EMFILE && err->os_errno != ENFILE;
-    return rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_UNSUPPORTED;
-}
-
-bool segment_note_damage(struct segment *s, uint32_t service)
-{
-    check(service < s->footer.services);
-    if (atomic_exchange(&s->services[service].damaged, true))
-        return false;
-    (void)atomic_fetch_add(&s->damaged, 1);
-    return true;
-}
-
-void segment_clear_damage(struct segment *s, uint32_t service)
-{
-    check(service < s->footer.services);
-    if (atomic_exchange(&s->services[service].damaged, false))
-        (void)atomic_fetch_sub(&s->damaged, 1);
-}
-
-uint32_t segment_damaged_services(const struct segment *s)
-{
-    return atomic_load(&s->damaged);
 }
 
 const struct segment_meta *segment_meta(const struct segment *s)

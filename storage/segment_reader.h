@@ -44,9 +44,10 @@ struct segment_service {
 };
 
 struct segment {
-    _Atomic uint32_t refs;
+    _Atomic uint32_t refs, watchers; /* a watcher has a reference too */
     _Atomic bool doomed;
     _Atomic uint32_t damaged; /* services */
+    _Atomic int64_t checked_ns;
     struct blob_store *blobs;
     struct segment_cache *cache;
     struct segment_meta meta;

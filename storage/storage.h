@@ -59,6 +59,8 @@ struct storage_options {
     uint64_t cache_bytes_max;      /* decoded segment dictionaries */
     enum storage_dedup dedup;
     struct retention_rules retention; /* borrowed for as long as the store is open */
+    uint64_t scrub_bytes_per_s;       /* read again in the background; 0: never */
+    int64_t scrub_interval_ns;        /* since a segment was written or read again */
     int64_t compaction_age_ns;        /* how long segments and ended days are left alone */
     enum segment_rollups rollups;     /* which sums sealing adds; for tests */
     uint64_t segment_bytes_max;       /* of a segment, about; with a limit a 20th of that at most */
@@ -170,6 +172,8 @@ struct storage_stats {
     uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
     uint64_t missing_bytes; /* of segments in quarantine */
     uint32_t datasets_damaged;
+    uint64_t scrub_bytes, scrub_segments, scrub_findings;
+    int64_t scrub_pass_ns; /* when all of it had been read again; 0: not yet */
     uint32_t logs_quarantined;
     uint64_t disk_used, disk_limit; /* of the data directory, reserved blocks; limit 0: none */
     const char *kind_names[STORAGE_KINDS];
@@ -231,6 +235,7 @@ int storage_step_evict(struct storage *s, struct err *err);   /* what retention 
 int storage_step_space(struct storage *s, struct err *err);   /* is there room, again? */
 int storage_step_compact(struct storage *s, struct err *err); /* several segments into one */
 int storage_step_unlink(struct storage *s, struct err *err);  /* files nobody reads any more */
+int storage_step_scrub(struct storage *s, struct err *err);   /* reads some of it again */
 int storage_step_missing(struct storage *s, struct err *err); /* what lies in quarantine/? */
 
 /* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */

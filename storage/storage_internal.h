@@ -7,6 +7,7 @@
  *   storage_seal.c   heads into segments, the log's end
  *   storage_compact.c  several segments into one
  *   storage_evict.c  segments that have to go
+ *   storage_scrub.c  reading everything again
  *   storage_missing.c  what answers lack
  *   storage_doomed.c   files of segments that nobody can find any more
  *   storage_space.c  full disks
@@ -97,10 +98,15 @@ struct storage {
     _Atomic uint64_t space_available;
     _Atomic bool space_met_end, seal_soon; /* soon: whatever failed before */
     int64_t walk_mono_ns;
-    int64_t space_looked_mono_ns;     /* the background thread's own */
-    _Atomic uint64_t limit;           /* of everything; 0: none */
-    int64_t evict_look_mono_ns;       /* the background thread's own */
-    int64_t compact_look_mono_ns;     /* the background thread's own */
+    int64_t space_looked_mono_ns; /* the background thread's own */
+    _Atomic uint64_t limit;       /* of everything; 0: none */
+    int64_t evict_look_mono_ns;   /* the background thread's own */
+    int64_t compact_look_mono_ns; /* the background thread's own */
+    struct segment_scrub *scrub;  /* the background thread's own, as what follows */
+    bool scrub_passing, scrub_found;
+    int64_t scrub_next_mono_ns;
+    _Atomic uint64_t scrub_bytes, scrub_segments, scrub_findings;
+    _Atomic int64_t scrub_pass_ns;
     int64_t missing_look_mono_ns;     /* the background thread's own */
     _Atomic int64_t pressure_mono_ns; /* when heads were sealed for memory's sake; 0: never */
     _Atomic uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;
@@ -171,6 +177,8 @@ void storage_find_missing(const struct storage *s, const struct str *tenants, ui
 
 /* Reads all of a segment; what is damaged is logged and noted. How many services are. */
 uint32_t storage_find_damage(struct segment *seg);
+/* Notes and logs it, the first time. */
+void storage_note_damage(struct segment *seg, uint32_t service, const struct err *why);
 
 int storage_wait_durable(struct storage *s, uint64_t lsn, struct err *err);
 void storage_catalog_add(struct storage *s, const struct segment_meta *m);

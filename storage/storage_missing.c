@@ -172,20 +172,24 @@ void storage_find_missing(const struct storage *s, const struct str *tenants, ui
 
 /* ---- datasets that cannot be read ---- */
 
+void storage_note_damage(struct segment *seg, uint32_t service, const struct err *why)
+{
+    struct segment_share share = segment_service_share(seg, service);
+
+    if (segment_note_damage(seg, service))
+        log_error("stored profiles cannot be read, answers go on without",
+                  LOG_STR("tenant", segment_meta(seg)->tenant), LOG_STR("service", share.service),
+                  LOG_U64("profiles", share.rows), LOG_ERR(why));
+}
+
 uint32_t storage_find_damage(struct segment *seg)
 {
-    const struct segment_meta *m = segment_meta(seg);
-
     for (uint32_t i = 0; i < segment_service_count(seg); i++) {
-        struct segment_share share = segment_service_share(seg, i);
         struct err why = {0};
         int rc = segment_check_service(seg, i, &why);
 
-        if (rc == 0 || !segment_is_damage(rc, &why) || !segment_note_damage(seg, i))
-            continue;
-        log_error("stored profiles cannot be read, their segment is left as it is",
-                  LOG_STR("tenant", m->tenant), LOG_STR("service", share.service),
-                  LOG_U64("profiles", share.rows), LOG_ERR(&why));
+        if (rc != 0 && segment_is_damage(rc, &why))
+            storage_note_damage(seg, i, &why);
     }
     return segment_damaged_services(seg);
 }

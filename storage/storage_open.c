@@ -4,6 +4,7 @@
 
 #include "storage/format_file.h"
 #include "storage/head_replay.h"
+#include "storage/segment_scrub.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -34,6 +35,8 @@ void storage_options_init(struct storage_options *o)
         .dedup = STORAGE_DEDUP_ID,
         .segment_bytes_max = 1ULL << 30,
         .compaction_age_ns = 2 * 3600 * NS_PER_S,
+        .scrub_bytes_per_s = 20ULL << 20,
+        .scrub_interval_ns = 30 * NS_PER_DAY,
     };
 }
 
@@ -189,6 +192,7 @@ static int open_wal(struct storage *s, struct storage_recovery *recovery, struct
 
 static void storage_free(struct storage *s)
 {
+    segment_scrub_free(s->scrub);
     for (uint32_t i = 0; i < s->head_count; i++)
         head_unref(s->heads[i]);
     for (uint32_t i = 0; i < s->segment_count; i++)
@@ -361,5 +365,9 @@ void storage_stats(struct storage *s, struct storage_stats *out)
     out->compacted_bytes_out = atomic_load(&s->compacted_bytes_out);
     out->compaction_failures = atomic_load(&s->compaction_failures);
     out->evicted_bytes = atomic_load(&s->evicted_bytes);
+    out->scrub_bytes = atomic_load(&s->scrub_bytes);
+    out->scrub_segments = atomic_load(&s->scrub_segments);
+    out->scrub_findings = atomic_load(&s->scrub_findings);
+    out->scrub_pass_ns = atomic_load(&s->scrub_pass_ns);
     out->evict_failures = atomic_load(&s->evict_failures);
 }

@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/err.h"
-#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -161,19 +160,12 @@ const struct storage_missing *storage_view_missing(const struct storage_view *v)
 bool storage_view_damaged(struct storage_view *v, struct dataset *ds, bool lost,
                           const struct err *why)
 {
-    const struct segment_meta *m;
-    struct segment_share share;
     struct segment *seg;
     uint32_t service;
 
     if (!segment_is_damage(why->code, why) || !(seg = segment_of_dataset(ds, &service)))
         return false;
-    m = segment_meta(seg);
-    share = segment_service_share(seg, service);
-    if (segment_note_damage(seg, service))
-        log_error("stored profiles cannot be read, answers go on without",
-                  LOG_STR("tenant", m->tenant), LOG_STR("service", share.service),
-                  LOG_U64("profiles", share.rows), LOG_ERR(why));
+    storage_note_damage(seg, service, why);
     if (lost)
         storage_missing_add(&v->missing,
                             &(struct storage_missing){.datasets = 1,

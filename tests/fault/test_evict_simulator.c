@@ -33,6 +33,7 @@
 #define DAY0_NS (20000LL * NS_PER_DAY)
 
 enum {
+    SCRUB_RATE = 20000, /* a part or two a step */
     PUSHES_MAX = 400,
     STEPS = 320,
     ROWS_MAX = 3,
@@ -524,6 +525,8 @@ static bool open_store(struct sim *m)
     o.clock = &m->clock.clock;
     o.wal_file_bytes_min = WAL_FILE_BYTES;
     o.wal_file_bytes_max = 2 * WAL_FILE_BYTES;
+    o.scrub_interval_ns = 1;
+    o.scrub_bytes_per_s = SCRUB_RATE;
     m->tenant = (struct retention_tenant){STR("anonymous"), TENANT_LIMIT, 0};
     o.retention =
         (struct retention_rules){.max_bytes = LIMIT, .tenants = &m->tenant, .tenant_count = 1};
@@ -647,6 +650,8 @@ static void work(struct sim *m, uint64_t choice, bool faults)
         return;
     case 13:
         (void)storage_step_unlink(m->store, &err);
+        clock_fake_advance(&m->clock, NS_PER_S);
+        (void)storage_step_scrub(m->store, &err);
         return;
     case 14:
         use_view(m);

@@ -34,6 +34,7 @@
 #define DAY0_NS (20000LL * NS_PER_DAY)
 
 enum {
+    SCRUB_RATE = 20000, /* a part or two a step */
     PUSHES_MAX = 400,
     STEPS = 220,
     ROWS_MAX = 3,
@@ -225,6 +226,7 @@ static void look(struct sim *m)
     const struct str tenant = STR("anonymous");
     struct storage_view *view;
     struct dataset **datasets;
+    struct storage_stats stats;
     struct err err;
     uint32_t count;
 
@@ -238,6 +240,10 @@ static void look(struct sim *m)
     datasets = storage_view_datasets(view, &count);
     for (uint32_t i = 0; i < count; i++)
         look_at_dataset(m, datasets[i]);
+    storage_stats(m->store, &stats);
+    if (storage_view_missing(view)->segments + storage_view_missing(view)->logs > 0 ||
+        stats.datasets_damaged + stats.scrub_findings > 0)
+        violate(m, "what is sound was taken for damage", 0);
     storage_view_release(view);
     for (uint32_t i = 0; i < m->push_count; i++) {
         const struct pushed *p = &m->pushes[i];
@@ -270,6 +276,8 @@ static bool open_store(struct sim *m)
     o.clock = &m->clock.clock;
     o.wal_file_bytes_min = WAL_FILE_BYTES;
     o.wal_file_bytes_max = 2 * WAL_FILE_BYTES;
+    o.scrub_interval_ns = 1;
+    o.scrub_bytes_per_s = SCRUB_RATE;
     o.compaction_age_ns = 1;
     if (storage_open(&o, &m->store, &recovery, &err) != 0) {
         m->store = NULL;
@@ -350,7 +358,7 @@ static void step(struct sim *m, const struct mutation *mutation, bool faults)
 {
     struct err err;
 
-    switch (rng_below(&m->rng, 26)) {
+    switch (rng_below(&m->rng, 28)) {
     case 0:
         crash(m, mutation);
         return;
@@ -380,6 +388,11 @@ static void step(struct sim *m, const struct mutation *mutation, bool faults)
         return;
     case 17:
         (void)storage_step_unlink(m->store, &err);
+        return;
+    case 18:
+    case 19:
+        clock_fake_advance(&m->clock, NS_PER_S);
+        (void)storage_step_scrub(m->store, &err);
         return;
     case 10:
         if (faults && rng_one_in(&m->rng, 2))

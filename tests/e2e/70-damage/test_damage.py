@@ -150,6 +150,34 @@ def test_damaged_rows_cost_their_service_only(store, whole, start_server, tmp_pa
     assert damaged_services(store, whole, server) == {len(SERVICES) - 1 if end else 0}
 
 
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 4]))
+
+
+def wait_for(what):
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_reading_again_finds_damage_before_a_question_does(store, whole, start_server, tmp_path):
+    del whole
+    data = store.flipped(tmp_path, store.smp, 70)
+    flip(data / store.smp, 70)
+    server = start_server("--scrub.interval", "1s", "--scrub.rate_bytes", "10MiB", data=data)
+    wait_for(lambda: metric(server, "flamekeep_scrub_segments_total") >= 1)
+    assert metric(server, "flamekeep_scrub_findings_total") == 0
+    flip(data / store.smp, 70)
+    wait_for(lambda: metric(server, "flamekeep_scrub_findings_total") >= 1)
+    assert metric(server, "flamekeep_storage_datasets_damaged") == 1
+    assert "stored profiles cannot be read" in server.log()
+
+
 def whole_file_places(store):
     size = os.path.getsize(store.data / store.agg)
     raw = (store.data / store.agg).read_bytes()

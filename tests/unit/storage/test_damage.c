@@ -597,6 +597,140 @@ static void test_a_damaged_segment_is_not_merged_and_does_not_stop_the_others(vo
     world_release(&w);
 }
 
+/* ---- reading it again ---- */
+
+static void scrub_for(struct world *w, int64_t seconds)
+{
+    struct err err = {0};
+
+    for (int64_t i = 0; i < seconds * 20; i++) {
+        clock_fake_advance(&w->clock, NS_PER_S / 20);
+        assert_true(storage_step_scrub(w->s, &err) >= 0);
+    }
+}
+
+static struct storage_stats stats_of(struct world *w)
+{
+    struct storage_stats stats;
+
+    storage_stats(w->s, &stats);
+    return stats;
+}
+
+static void test_reading_again_finds_what_no_question_has_met(void **state)
+{
+    char path[2][SEGMENT_PATH_MAX];
+    struct segment_section *sections;
+    struct world w;
+    uint32_t count;
+    uint64_t smp_bytes;
+
+    (void)state;
+    world_init_with(&w, SEGMENT_ROLLUPS_ALWAYS);
+    w.o.scrub_interval_ns = 1;
+    path_of(&w, 0, SEGMENT_FILE_AGG, path[0]);
+    path_of(&w, 0, SEGMENT_FILE_SMP, path[1]);
+    smp_bytes = segment_meta(w.s->segments[0])->smp_bytes;
+    count = sections_of(&w, path[0], &sections);
+    for (uint32_t i = 0; i < count + 3; i++) {
+        const uint64_t smp_at[] = {SEGMENT_HEADER_BYTES + 3, smp_bytes / 2, smp_bytes - 3};
+        uint64_t at = i < count ? sections[i].offset + sections[i].stored / 2 : smp_at[i - count];
+        bool whole = i < count && sections[i].service == SEGMENT_WHOLE_FILE;
+
+        if (i < count && sections[i].stored == 0)
+            continue;
+        close_without_log(&w);
+        world_open(&w);
+        flip(w.fs, path[i >= count], at);
+        scrub_for(&w, 2);
+        assert_true(stats_of(&w).scrub_findings >= 1);
+        assert_int_equal(stats_of(&w).datasets_damaged, !whole);
+        flip(w.fs, path[i >= count], at);
+        scrub_for(&w, 2);
+        assert_int_equal(stats_of(&w).datasets_damaged, 0); /* it was the disk's mood */
+    }
+    free(sections);
+    world_release(&w);
+}
+
+static void test_reading_again_keeps_to_its_rate_and_its_order(void **state)
+{
+    struct storage_stats stats;
+    struct world w;
+    uint64_t all;
+
+    (void)state;
+    world_init(&w);
+    w.o.scrub_interval_ns = NS_PER_DAY;
+    for (int i = 0; i < 3; i++) {
+        clock_fake_advance(&w.clock, NS_PER_S);
+        push_rows(&w, ROWS);
+        seal(&w);
+    }
+    all = stats_of(&w).segment_bytes;
+    w.o.scrub_bytes_per_s = all / 40;
+    world_close(&w);
+    world_open(&w);
+    scrub_for(&w, 20);
+    assert_int_equal(stats_of(&w).scrub_bytes, 0); /* nothing is that old yet */
+    clock_fake_advance(&w.clock, NS_PER_DAY);
+    scrub_for(&w, 20);
+    stats = stats_of(&w);
+    assert_in_range(stats.scrub_bytes, all / 4, all * 3 / 4);
+    assert_true(stats.scrub_segments > 0 && stats.scrub_segments < 4 && stats.scrub_pass_ns == 0);
+    for (uint32_t i = 0; i < w.s->segment_count; i++)
+        for (uint32_t k = 0; k < w.s->segment_count; k++)
+            if (segment_checked_ns(w.s->segments[i]) > 0 &&
+                segment_checked_ns(w.s->segments[k]) == 0)
+                assert_true(segment_meta(w.s->segments[i])->created_ns <
+                            segment_meta(w.s->segments[k])->created_ns);
+    scrub_for(&w, 80);
+    stats = stats_of(&w);
+    assert_int_equal(stats.scrub_segments, 4);
+    assert_int_equal(stats.scrub_findings, 0);
+    assert_true(stats.scrub_pass_ns > 0);
+    world_release(&w);
+}
+
+static void test_nothing_is_read_again_when_it_is_off(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.o.scrub_interval_ns = 1;
+    w.o.scrub_bytes_per_s = 0;
+    world_close(&w);
+    world_open(&w);
+    scrub_for(&w, 20);
+    assert_int_equal(stats_of(&w).scrub_bytes, 0);
+    world_release(&w);
+}
+
+static void test_a_segment_that_leaves_while_it_is_read_again_is_not_damaged(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.o.scrub_interval_ns = 1;
+    w.o.scrub_bytes_per_s = 1000; /* a part a step */
+    push_rows(&w, ROWS);
+    seal(&w);
+    world_close(&w);
+    world_open(&w);
+    scrub_for(&w, 1);
+    assert_non_null(w.s->scrub);
+    clock_fake_advance(&w.clock, 3 * NS_PER_DAY);
+    compact(&w);
+    assert_int_equal(w.s->segment_count, 1);
+    for (uint32_t i = 0; i < w.s->doomed_count; i++)
+        assert_true(w.s->doomed[i].unlinked); /* not held up by who reads again */
+    scrub_for(&w, 3);
+    assert_int_equal(stats_of(&w).scrub_findings, 0);
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,6 +744,10 @@ int main(void)
         cmocka_unit_test(test_damaged_rows_cost_their_service_unless_sums_do),
         cmocka_unit_test(test_a_disk_that_cannot_be_read_is_missing_not_an_error),
         cmocka_unit_test(test_a_damaged_segment_is_not_merged_and_does_not_stop_the_others),
+        cmocka_unit_test(test_reading_again_finds_what_no_question_has_met),
+        cmocka_unit_test(test_reading_again_keeps_to_its_rate_and_its_order),
+        cmocka_unit_test(test_nothing_is_read_again_when_it_is_off),
+        cmocka_unit_test(test_a_segment_that_leaves_while_it_is_read_again_is_not_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
