@@ -48,6 +48,9 @@ static void publish_storage(const struct storage_stats *s)
 {
     metric_set_total(METRIC_pushes, s->pushes);
     metric_set_total(METRIC_push_duplicates, s->duplicates);
+    metric_set(METRIC_dedup_profiles, (int64_t)s->retry_keys);
+    metric_set(METRIC_dedup_bytes, (int64_t)s->retry_bytes);
+    metric_set_total(METRIC_dedup_forgotten, s->retries_forgotten);
     metric_set(METRIC_storage_heads, s->heads);
     metric_set(METRIC_storage_head_bytes, (int64_t)s->head_bytes);
     metric_set(METRIC_storage_head_profiles, (int64_t)s->head_rows);

@@ -71,6 +71,7 @@ static void fill_storage_options(const struct app *app, struct storage_options *
     o->scrub_bytes_per_s = c->scrub_rate_bytes;
     o->scrub_interval_ns = c->scrub_interval;
     o->dedup = (enum storage_dedup)c->ingest_dedup;
+    o->dedup_bytes_max = c->ingest_dedup_max_bytes;
     o->retention = app->retention;
 }
 

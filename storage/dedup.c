@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    SLOTS_INITIAL = 256,
+    SLOTS_INITIAL = 256, /* at most half of a generation's slots are taken */
 };
 
 struct slot {
@@ -25,13 +25,18 @@ struct dedup {
     struct mutex mu;
     struct generation young, old;
     int64_t turned_mono_ns;
+    uint32_t slots_max; /* of a generation, a power of two */
+    uint64_t turned_early;
 };
 
-struct dedup *dedup_new(void)
+struct dedup *dedup_new(size_t bytes_max)
 {
     struct dedup *d = calloc(1, sizeof(*d));
 
     check(d);
+    d->slots_max = SLOTS_INITIAL;
+    while (d->slots_max < UINT32_C(1) << 30 && 4 * sizeof(struct slot) * d->slots_max <= bytes_max)
+        d->slots_max *= 2;
     mutex_init(&d->mu, MUTEX_RANK_ACKS, "dedup");
     return d;
 }
@@ -120,14 +125,19 @@ static struct slot *find(struct generation *g, uint64_t key)
     return NULL;
 }
 
+static void forget_old(struct dedup *d)
+{
+    free(d->old.slots);
+    d->old = d->young;
+    d->young = (struct generation){0};
+}
+
 static void turn(struct dedup *d, int64_t mono_ns)
 {
     if (d->turned_mono_ns == 0)
         d->turned_mono_ns = mono_ns;
     while (mono_ns - d->turned_mono_ns >= DEDUP_WINDOW_NS) {
-        free(d->old.slots);
-        d->old = d->young;
-        d->young = (struct generation){0};
+        forget_old(d);
         d->turned_mono_ns += DEDUP_WINDOW_NS;
         if (!d->old.slots)
             d->turned_mono_ns = mono_ns;
@@ -159,26 +169,55 @@ static void place(struct generation *g, struct slot s)
     g->used++;
 }
 
+/* Twice the slots for the young, or a new one when it is as large as it may be. */
+static void make_room(struct dedup *d, int64_t mono_ns)
+{
+    struct generation *g = &d->young, old;
+    uint32_t size = SLOTS_INITIAL;
+
+    if (g->slots && g->mask + 1 >= d->slots_max) {
+        forget_old(d);
+        d->turned_mono_ns = mono_ns;
+        d->turned_early++;
+    } else if (g->slots) {
+        size = (g->mask + 1) * 2;
+    }
+    old = *g;
+    *g = (struct generation){calloc(size, sizeof(*g->slots)), size - 1, 0, old.oldest_lsn};
+    check(g->slots);
+    for (uint32_t i = 0; old.slots && i <= old.mask; i++)
+        if (old.slots[i].key != 0)
+            place(g, old.slots[i]);
+    free(old.slots);
+}
+
 void dedup_add(struct dedup *d, uint64_t key, int64_t mono_ns, uint64_t lsn)
 {
     struct generation *g = &d->young;
 
     mutex_lock(&d->mu);
     turn(d, mono_ns);
-    if (!g->slots || g->used >= (g->mask + 1) / 2) {
-        struct generation old = *g;
-        uint32_t size = old.slots ? (old.mask + 1) * 2 : SLOTS_INITIAL;
-
-        *g = (struct generation){calloc(size, sizeof(*g->slots)), size - 1, 0, old.oldest_lsn};
-        check(g->slots);
-        for (uint32_t i = 0; old.slots && i <= old.mask; i++)
-            if (old.slots[i].key != 0)
-                place(g, old.slots[i]);
-        free(old.slots);
-    }
+    if (!g->slots || g->used >= (g->mask + 1) / 2)
+        make_room(d, mono_ns);
     if (g->used == 0 || lsn < g->oldest_lsn)
         g->oldest_lsn = lsn;
     place(g, (struct slot){key, lsn});
+    mutex_unlock(&d->mu);
+}
+
+static uint64_t generation_bytes(const struct generation *g)
+{
+    return g->slots ? ((uint64_t)g->mask + 1) * sizeof(*g->slots) : 0;
+}
+
+void dedup_stats(struct dedup *d, struct dedup_stats *out)
+{
+    mutex_lock(&d->mu);
+    *out = (struct dedup_stats){
+        .keys = (uint64_t)d->young.used + d->old.used,
+        .bytes = generation_bytes(&d->young) + generation_bytes(&d->old),
+        .turned_early = d->turned_early,
+    };
     mutex_unlock(&d->mu);
 }
 

@@ -58,6 +58,7 @@ struct storage_options {
     uint32_t heads_per_tenant_max; /* open heads; the oldest is sealed beyond it */
     uint64_t cache_bytes_max;      /* decoded segment dictionaries */
     enum storage_dedup dedup;
+    uint64_t dedup_bytes_max;         /* of what is remembered to know a repetition */
     struct retention_rules retention; /* borrowed for as long as the store is open */
     uint64_t scrub_bytes_per_s;       /* read again in the background; 0: never */
     int64_t scrub_interval_ns;        /* since a segment was written or read again */
@@ -167,6 +168,8 @@ struct storage_stats {
     uint32_t segments_quarantined; /* that lie there now, and whose rows are nowhere else */
     uint64_t head_bytes, head_rows, segment_bytes, segment_rows, segment_samples;
     uint64_t pushes, rows, duplicates;
+    uint64_t retry_keys, retry_bytes; /* rows remembered, to know a repetition */
+    uint64_t retries_forgotten;       /* times that the older half went before its time */
     uint64_t seals, seal_failures;
     uint64_t evictions, evicted_bytes, evict_failures;
     uint64_t compactions, compacted_bytes_in, compacted_bytes_out, compaction_failures;

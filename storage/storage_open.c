@@ -33,6 +33,7 @@ void storage_options_init(struct storage_options *o)
         .heads_per_tenant_max = 64,
         .cache_bytes_max = 64ULL << 20,
         .dedup = STORAGE_DEDUP_ID,
+        .dedup_bytes_max = 32ULL << 20,
         .segment_bytes_max = 1ULL << 30,
         .compaction_age_ns = 2 * 3600 * NS_PER_S,
         .scrub_bytes_per_s = 20ULL << 20,
@@ -239,7 +240,7 @@ static struct storage *storage_new(const struct storage_options *o)
     cond_init(&s->seal_more);
     missing_init(&s->missing);
     missing_init(&s->left_behind);
-    s->dedup = dedup_new();
+    s->dedup = dedup_new(o->dedup_bytes_max);
     s->cache = segment_cache_new(o->cache_bytes_max);
     return s;
 }
@@ -325,6 +326,7 @@ int storage_probe(struct storage *s, struct err *err)
 
 void storage_stats(struct storage *s, struct storage_stats *out)
 {
+    struct dedup_stats retries;
     uint32_t left_behind;
 
     memset(out, 0, sizeof(*out));
@@ -356,6 +358,10 @@ void storage_stats(struct storage *s, struct storage_stats *out)
     out->pushes = atomic_load(&s->pushes);
     out->rows = atomic_load(&s->rows);
     out->duplicates = atomic_load(&s->duplicates);
+    dedup_stats(s->dedup, &retries);
+    out->retry_keys = retries.keys;
+    out->retry_bytes = retries.bytes;
+    out->retries_forgotten = retries.turned_early;
     out->seals = atomic_load(&s->seals);
     out->seal_failures = atomic_load(&s->seal_failures);
     out->space = storage_space_state(s);

@@ -171,6 +171,39 @@ static bool lock_heads(struct work *w)
     return !frozen;
 }
 
+/* The keys of a part's rows: a push may hold a row twice, too. */
+struct key_set {
+    uint64_t *slots;
+    uint32_t mask;
+};
+
+static struct key_set new_key_set(struct work *w, uint32_t count)
+{
+    uint32_t size = 16;
+
+    while (size < 2 * (uint64_t)count && size < UINT32_C(1) << 31)
+        size *= 2;
+    return (struct key_set){arena_calloc(&w->memory, size, sizeof(uint64_t)), size - 1};
+}
+
+/* False when it was there already. */
+static bool add_key(struct key_set *set, uint64_t key)
+{
+    uint32_t at = (uint32_t)key & set->mask;
+
+    for (; set->slots[at] != 0; at = (at + 1) & set->mask)
+        if (set->slots[at] == key)
+            return false;
+    set->slots[at] = key;
+    return true;
+}
+
+static uint64_t dedup_key(const struct work *w, const struct push_row *row)
+{
+    return w->s->o.dedup == STORAGE_DEDUP_ID ? dedup_key_id(w->push->tenant, row)
+                                             : dedup_key_content(w->push->tenant, row);
+}
+
 /* Rows seen before leave their part; with the heads locked nobody adds them meanwhile. */
 static void drop_duplicates(struct work *w, int64_t now)
 {
@@ -178,15 +211,14 @@ static void drop_duplicates(struct work *w, int64_t now)
         return;
     for (uint32_t p = 0; p < w->part_count; p++) {
         struct part *part = &w->parts[p];
+        struct key_set keys = new_key_set(w, part->count);
         uint32_t kept = 0;
 
+        check(keys.slots);
         for (uint32_t i = 0; i < part->count; i++) {
-            const struct push_row *row = &w->push->rows[part->rows[i]];
-            uint64_t lsn, key = w->s->o.dedup == STORAGE_DEDUP_ID
-                                    ? dedup_key_id(w->push->tenant, row)
-                                    : dedup_key_content(w->push->tenant, row);
+            uint64_t lsn = 0, key = dedup_key(w, &w->push->rows[part->rows[i]]);
 
-            if (key != 0 && dedup_find(w->s->dedup, key, now, &lsn)) {
+            if (key != 0 && (dedup_find(w->s->dedup, key, now, &lsn) || !add_key(&keys, key))) {
                 w->duplicates++;
                 if (lsn > w->wait_lsn)
                     w->wait_lsn = lsn;

@@ -45,10 +45,15 @@ def profile(stacks, time_ns, types=(("cpu", "nanoseconds"),), labels=()):
     return out + b"".join(sized(6, s) for s in strings) + number(9, time_ns) + period
 
 
+def raw_sample(p):
+    body, row_id = p if isinstance(p, tuple) else (p, "")
+    return sized(2, sized(1, body) + (sized(2, row_id) if row_id else b""))
+
+
 def push(*series):
-    """series: (labels, profile bytes, ...)."""
+    """series: (labels, profile, ...); a profile is its bytes, or (bytes, RawSample.ID)."""
     out = b""
     for labels, *profiles in series:
         out += sized(1, b"".join(sized(1, sized(1, k) + sized(2, v)) for k, v in labels.items()) +
-                     b"".join(sized(2, sized(1, p)) for p in profiles))
+                     b"".join(raw_sample(p) for p in profiles))
     return out
