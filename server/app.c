@@ -327,15 +327,9 @@ static int run_offline(const struct config *config, const char *name,
     return rc == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
-static int verify(struct fs *fs, const char *catalog, struct buf *report, struct err *err)
-{
-    (void)catalog;
-    return storage_verify(fs, report, err);
-}
-
 int app_verify(const struct config *config)
 {
-    return run_offline(config, "verify", verify);
+    return run_offline(config, "verify", storage_verify);
 }
 
 /* Beside a running server, too: it only reads. */

@@ -57,6 +57,12 @@ struct catalog {
 int catalog_sqlite_open(const char *path, struct catalog **out, bool *fresh, struct err *err);
 
 /*
+ * Reads `path` without changing anything: 0 sound or not there, ERR_CORRUPT, ERR_BUSY: a log beside
+ * it says that somebody uses it or died over it, which the next open settles.
+ */
+int catalog_sqlite_check(const char *path, struct err *err);
+
+/*
  * Bounds what the file and its log may take together: changes beyond it fail with
  * ERR_NO_SPACE. *bound is the most that they can come to: more than `bytes` when the
  * catalog is larger already.

@@ -429,6 +429,47 @@ static int set_aside(const char *path, struct err *err)
     return 0;
 }
 
+static int check_database(const char *uri, struct catalog_sqlite *s, struct err *err)
+{
+    int64_t version;
+    int rc;
+
+    if (sqlite3_open_v2(uri, &s->db,
+                        SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+                            SQLITE_OPEN_EXRESCODE,
+                        NULL) != SQLITE_OK)
+        return failed(s, "open", err);
+    if ((rc = ask(s, "PRAGMA user_version", &version, err)) != 0)
+        return rc;
+    if (version != SCHEMA_VERSION)
+        return err_set(err, ERR_CORRUPT, "catalog: version %lld, expected %d", (long long)version,
+                       SCHEMA_VERSION);
+    return quick_check(s, err);
+}
+
+int catalog_sqlite_check(const char *path, struct err *err)
+{
+    struct catalog_sqlite *s;
+    char uri[PATH_BYTES_MAX * 3 + 64], *at;
+    struct stat st;
+    int rc;
+
+    (void)snprintf(uri, sizeof(uri), "%s-wal", path);
+    if (strlen(path) >= PATH_BYTES_MAX || stat(path, &st) != 0)
+        return 0;
+    if (stat(uri, &st) == 0 && st.st_size > 0)
+        return err_set(err, ERR_BUSY, "'%s' is there: in use, or to be settled by a start", uri);
+    at = uri + snprintf(uri, sizeof(uri), "file:");
+    for (const char *p = path; *p; p++)
+        at += snprintf(at, 4, strchr("?#%", *p) ? "%%%02x" : "%c", *p);
+    (void)snprintf(at, 16, "?immutable=1");
+    s = calloc(1, sizeof(*s));
+    check(s);
+    rc = check_database(uri, s, err);
+    release(s);
+    return rc;
+}
+
 int catalog_sqlite_open(const char *path, struct catalog **out, bool *fresh, struct err *err)
 {
     int rc;

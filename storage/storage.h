@@ -241,8 +241,12 @@ int storage_step_unlink(struct storage *s, struct err *err);  /* files nobody re
 int storage_step_scrub(struct storage *s, struct err *err);   /* reads some of it again */
 int storage_step_missing(struct storage *s, struct err *err); /* what lies in quarantine/? */
 
-/* `flamekeep verify`: reads every byte of every file and appends findings; 0 = sound. */
-int storage_verify(struct fs *fs, struct buf *report, struct err *err);
+/*
+ * `flamekeep verify`: reads every byte of segments, log and FORMAT, and the catalog (NULL: none),
+ * also beside a running server; appends findings. 0: sound; ERR_CORRUPT: not; others: it could not
+ * be told.
+ */
+int storage_verify(struct fs *fs, const char *catalog_path, struct buf *report, struct err *err);
 /* `flamekeep rebuild-catalog`: from the footers; ERR_BUSY while a server runs. */
 int storage_rebuild_catalog(struct fs *fs, const char *catalog_path, struct buf *report,
                             struct err *err);

@@ -103,6 +103,14 @@ struct wal_replay_report {
 int wal_open(const struct wal_options *options, wal_replay_fn replay, void *ctx,
              struct wal_replay_report *report, struct wal **out, struct err *err);
 
+typedef void (*wal_damage_fn)(void *ctx, uint32_t epoch, const char *why);
+/*
+ * Reads the log as a start would and changes nothing, also beside a running server: a finding may
+ * then be the server's writing, and is none if it is gone the next time. `each` gets the records.
+ */
+int wal_check(struct fs *fs, const uint8_t instance[16], wal_replay_fn each, wal_damage_fn damage,
+              void *ctx, struct wal_replay_report *report, struct err *err);
+
 /* Syncs what is appended and closes the files. NULL is fine. */
 int wal_close(struct wal *wal, struct err *err);
 

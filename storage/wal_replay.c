@@ -44,6 +44,8 @@ struct replay {
     uint64_t last_lsn; /* applied */
     bool others;       /* records that are not pushes were seen */
     bool early;        /* the pass for these: nothing is counted, said or changed */
+    bool dry;          /* a check: nothing is changed, damage goes to the report alone */
+    wal_damage_fn damage;
 };
 
 static bool parse_name(const char *name, uint32_t *epoch)
@@ -64,6 +66,8 @@ static int note_name(void *ctx, const char *name, const struct fs_stat *st, stru
     uint32_t epoch;
 
     (void)err;
+    if (r->dry && !parse_name(name, &epoch))
+        return 0;
     if (strncmp(name, "spare-", 6) == 0 && !st->is_dir) {
         (void)snprintf(path, sizeof(path), "wal/%s", name);
         (void)fs_unlink(r->w->o.fs, path, NULL);
@@ -163,6 +167,10 @@ static void keep_copy(struct replay *r, uint32_t epoch, struct str data, bool lo
     if (r->early)
         return;
     r->report->files_quarantined++;
+    if (r->dry) {
+        r->damage(r->ctx, epoch, why);
+        return;
+    }
     (void)snprintf(path, sizeof(path),
                    lost ? "quarantine/%010u.wal" : "quarantine/%010u.header.wal", epoch);
     rc = fs_make_dirs(r->w->o.fs, "quarantine", &err);
@@ -493,8 +501,13 @@ static int first_pass(struct replay *r, struct err *err)
     for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
         struct str data;
 
-        if ((rc = read_file(r, r->found[i].epoch, &data, err)) != 0)
+        if ((rc = read_file(r, r->found[i].epoch, &data, err)) != 0) {
+            if (r->dry && rc == ERR_NOT_FOUND) { /* released meanwhile */
+                rc = 0;
+                continue;
+            }
             break;
+        }
         classify(r, &r->found[i], data);
         r->others = r->others || (r->found[i].counts && has_others(data));
         free_data(data);
@@ -533,5 +546,49 @@ int wal_replay_files(struct wal *w, wal_replay_fn fn, void *ctx, struct wal_repl
     report->last_lsn = r.last_lsn;
     w->next_lsn = r.last_lsn + 1;
     *last_lsn = r.last_lsn;
+    return rc;
+}
+
+/* ---- looking without touching ---- */
+
+static int check_file(struct replay *r, uint32_t i, struct err *err)
+{
+    struct found *f = &r->found[i];
+    uint64_t file_last = 0, used = 0;
+    struct str data;
+    int rc;
+
+    check_complete(r, i);
+    if (f->headless)
+        f->first_lsn = r->last_lsn + 1;
+    rc = read_file(r, f->epoch, &data, err);
+    if (rc != 0)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    r->report->files++;
+    rc = replay_file(r, f, data, limit_of(r, i), &file_last, &used, err);
+    free_data(data);
+    return rc;
+}
+
+int wal_check(struct fs *fs, const uint8_t instance[16], wal_replay_fn each, wal_damage_fn damage,
+              void *ctx, struct wal_replay_report *report, struct err *err)
+{
+    struct wal w = {.o.fs = fs};
+    struct replay r = {
+        .w = &w, .fn = each, .ctx = ctx, .report = report, .dry = true, .damage = damage};
+    int rc;
+
+    memset(report, 0, sizeof(*report));
+    memcpy(w.o.instance, instance, sizeof(w.o.instance));
+    r.found = calloc(FILES_MAX, sizeof(*r.found));
+    check(r.found);
+    rc = first_pass(&r, err);
+    if (rc == ERR_NOT_FOUND)
+        rc = 0; /* no log */
+    for (uint32_t i = 0; rc == 0 && i < r.count; i++)
+        if (r.found[i].counts)
+            rc = check_file(&r, i, err);
+    report->last_lsn = r.last_lsn;
+    free(r.found);
     return rc;
 }

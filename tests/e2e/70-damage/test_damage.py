@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -250,6 +251,8 @@ def test_a_damaged_log_record_costs_that_push_only_and_is_told(logged, start_ser
         file, at, size = found[number]
         for place in (1, 4, 17, 33, 40 + (size - 40) // 2):
             data = store.flipped(tmp_path, file, at + place)
+            said = verify(data)
+            assert said.returncode == 1 and f"{file}: records damaged" in said.stdout
             server = start_server(data=data)
             lost = number % len(SERVICES)
             for i, service in enumerate(SERVICES):
@@ -266,7 +269,10 @@ def test_a_damaged_header_of_a_log_file_costs_nothing_and_is_told(logged, start_
     store, answers = logged
     file = next(records(store.data))[0]
     for at in (3, 13, 20, 34, 60):
-        server = start_server(data=store.flipped(tmp_path, file, at))
+        data = store.flipped(tmp_path, file, at)
+        said = verify(data)
+        assert said.returncode == 1 and f"{file}: header damaged" in said.stdout
+        server = start_server(data=data)
         for service in SERVICES:
             reply = store.ask(server, service)
             assert missing(reply) is None
@@ -284,10 +290,36 @@ def test_a_damaged_catalog_changes_no_answer(store, whole, start_server, tmp_pat
         assert server.stop() == 0
 
 
+def test_beside_a_running_server_verify_finds_nothing_wrong(start_server):
+    server = start_server("--head.seal_age", "1s", "--wal.file.min_bytes", "256KiB")
+    stop, store = threading.Event(), Store.__new__(Store)
+    store.start = int(time.time()) - 600
+
+    def push():
+        for k in range(100000):
+            if stop.is_set():
+                return
+            store.push(server, SERVICES[k % 3], k % PROFILES)
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    try:
+        wait_for(lambda: metric(server, "flamekeep_storage_seals_total") >= 2)
+        for _ in range(8):
+            said = verify(server.data)
+            assert said.returncode == 0, said.stdout + said.stderr
+            assert "0 damaged" in said.stdout
+    finally:
+        stop.set()
+        pusher.join()
+
+
 def test_a_damaged_format_file_stops_the_start_with_its_name(store, whole, tmp_path):
     del whole
     for at in range(os.path.getsize(store.data / "FORMAT")):
         data = store.flipped(tmp_path, pathlib.Path("FORMAT"), at)
+        if at % 20 == 0:
+            assert "FORMAT: " in verify(data).stdout
         done = subprocess.run([conftest.server_binary(), "serve", "--listen", "127.0.0.1:0", "--data",
                                str(data)], env=conftest.clean_env(), capture_output=True, text=True,
                               timeout=conftest.START_SECONDS, check=False)
