@@ -94,7 +94,7 @@ size_t format_file_print(const struct format_file *f, char out[FORMAT_FILE_BYTES
                    f->major, f->minor, hex);
     more = snprintf(out + len, FORMAT_FILE_BYTES_MAX - (size_t)len, "checksum %016" PRIx64 "\n",
                     checksum64(out, (size_t)len));
-    return (size_t)(len + more);
+    return (size_t)len + (size_t)more;
 }
 
 int format_file_read(struct fs *fs, struct format_file *out, struct err *err)
