@@ -2,7 +2,7 @@
 # run.sh BUILD PROGRAM... - run each benchmark, then print one table of figure, bar and verdict.
 #
 # A benchmark prints what it likes; lines `FIGURE<tab>name<tab>value<tab>bar<tab>ok|MISSED` become rows of
-# the table. One that prints none is a row by its exit code. Scripts bench/bench_*.sh and
+# the table. One that prints none is a row by its exit code, or SKIPPED if it says so. Scripts bench/bench_*.sh and
 # bench/bench_*.py are run too, with TEST_SERVER naming the release server. BENCH=word picks.
 # Nothing is stored. Exit code 1 if a bar was missed.
 set -uo pipefail
@@ -24,6 +24,8 @@ run() { # name command...
         grep $'^FIGURE\t' "$output" | cut -f 2- >>"$rows"
         [ "$code" -eq 0 ] || grep -q $'\tMISSED$' "$output" ||
             printf '%s\texit code %s\t0\tMISSED\n' "$name" "$code" >>"$rows"
+    elif [ "$code" -eq 0 ] && grep -q ': SKIPPED, ' "$output"; then
+        printf '%s\tnot measured\t-\tSKIPPED\n' "$name" >>"$rows"
     else
         printf '%s\texit code %s\t0\t%s\n' "$name" "$code" \
             "$([ "$code" -eq 0 ] && echo ok || echo MISSED)" >>"$rows"
