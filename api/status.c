@@ -36,6 +36,7 @@ enum http_result ready_get(struct api *api, struct http_request *req, struct htt
     (void)req;
     if (!api->ready || api->ready(api->ready_ctx, &err) == 0) {
         http_response_text(res, 200, "ready");
+        http_response_type(res, "text/plain"); /* as the reference, without a charset */
         return HTTP_DONE;
     }
     http_response_text(res, 503, err.msg);
