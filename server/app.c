@@ -305,8 +305,8 @@ int app_healthcheck(const struct config *config)
 
 /* Runs a job on the data directory of a server that is not running. */
 static int run_offline(const struct config *config, const char *name,
-                       int (*job)(struct fs *fs, const char *catalog, struct buf *report,
-                                  struct err *err))
+                       int (*job)(const struct config *config, struct fs *fs, const char *catalog,
+                                  struct buf *report, struct err *err))
 {
     struct fs *fs = NULL;
     struct err err = {0};
@@ -318,7 +318,7 @@ static int run_offline(const struct config *config, const char *name,
                        (int)sizeof(catalog))
         rc = err_set(&err, ERR_INVALID, "data: a path of %zu bytes", strlen(config->data));
     if (rc == 0)
-        rc = job(fs, catalog, &report, &err);
+        rc = job(config, fs, catalog, &report, &err);
     fwrite(report.data, 1, report.len, stdout);
     if (rc != 0)
         fprintf(stderr, "flamekeep: %s: %s\n", name, err.msg);
@@ -327,9 +327,28 @@ static int run_offline(const struct config *config, const char *name,
     return rc == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
+static int verify(const struct config *config, struct fs *fs, const char *catalog,
+                  struct buf *report, struct err *err)
+{
+    (void)config;
+    return storage_verify(fs, catalog, report, err);
+}
+
 int app_verify(const struct config *config)
 {
-    return run_offline(config, "verify", storage_verify);
+    return run_offline(config, "verify", verify);
+}
+
+static int repair(const struct config *config, struct fs *fs, const char *catalog,
+                  struct buf *report, struct err *err)
+{
+    (void)catalog;
+    return storage_repair(fs, clock_now_ns(clock_system()), config->apply, report, err);
+}
+
+int app_repair(const struct config *config)
+{
+    return run_offline(config, "repair", repair);
 }
 
 /* Beside a running server, too: it only reads. */
@@ -359,7 +378,14 @@ int app_retention(const struct config *config)
     return rc == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
+static int rebuild_catalog(const struct config *config, struct fs *fs, const char *catalog,
+                           struct buf *report, struct err *err)
+{
+    (void)config;
+    return storage_rebuild_catalog(fs, catalog, report, err);
+}
+
 int app_rebuild_catalog(const struct config *config)
 {
-    return run_offline(config, "rebuild-catalog", storage_rebuild_catalog);
+    return run_offline(config, "rebuild-catalog", rebuild_catalog);
 }

@@ -14,6 +14,7 @@ struct config;
 int app_serve(const struct config *config);
 int app_verify(const struct config *config);
 int app_rebuild_catalog(const struct config *config);
+int app_repair(const struct config *config);
 int app_retention(const struct config *config);
 int app_healthcheck(const struct config *config);
 

@@ -58,6 +58,8 @@ static const struct command commands[] = {
     {"healthcheck", NULL, app_healthcheck, true,
      "ask the server on this machine whether it is ready"},
     {"verify", NULL, app_verify, true, "read every byte of the data directory and report damage"},
+    {"repair", NULL, app_repair, true,
+     "say what can be saved of damaged segments; with --apply: save it"},
     {"rebuild-catalog", NULL, app_rebuild_catalog, true,
      "make the catalog again from the segments"},
     {"retention", NULL, app_retention, true, "with --dry-run: say what retention would delete now"},

@@ -165,6 +165,8 @@ static int each_file(void *ctx, const char *name, const struct fs_stat *st, stru
     bool log = is_log(str_from(name));
 
     (void)err;
+    if (!st->is_dir && str_ends(str_from(name), STR(".missing")))
+        w->fingerprint += checksum64(name, strlen(name)) ^ st->size * 31;
     if (st->is_dir || (!log && !missing_path_of(str_from(name), from, sizeof(from))))
         return 0;
     w->fingerprint += checksum64(name, strlen(name)) ^ st->size * 31;
@@ -187,11 +189,26 @@ static int walk(struct walk *w, struct fs *fs, struct err *err)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+/* A note that cannot be read says nothing: then all of the segment is missing. */
+static void read_notes(struct missing *m, struct fs *fs)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct missing_item *item = &m->items[i];
+        const char *name = strrchr(item->file.p, '/') + 1;
+        char path[FS_PATH_MAX];
+
+        item->noted =
+            missing_path_of(str_from(name), path, sizeof(path)) &&
+            missing_note_read(fs, path, &m->memory, &item->parts, &item->part_count, NULL) == 0;
+    }
+}
+
 int missing_load(struct missing *m, struct fs *fs, struct blob_store *blobs, struct err *err)
 {
     struct walk w = {.into = m, .blobs = blobs};
     int rc = walk(&w, fs, err);
 
+    read_notes(m, fs);
     m->fingerprint = w.fingerprint;
     return rc;
 }
@@ -210,11 +227,15 @@ uint64_t missing_bytes(const struct missing *m, uint32_t *count)
     uint64_t bytes = 0;
 
     *count = 0;
-    for (uint32_t i = 0; i < m->count; i++)
-        if (!m->items[i].elsewhere) {
-            bytes += m->items[i].bytes;
-            ++*count;
-        }
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct missing_item *item = &m->items[i];
+
+        if (!item->elsewhere)
+            bytes += item->bytes;
+        for (uint32_t k = 0; item->elsewhere && k < item->part_count; k++)
+            bytes += item->parts[k].bytes;
+        *count += !item->elsewhere || item->part_count > 0;
+    }
     return bytes;
 }
 

@@ -17,6 +17,7 @@
 #define STORAGE_MISSING_H
 
 #include "storage/dataset.h"
+#include "storage/missing_note.h"
 #include "storage/segment.h"
 
 #include "base/arena.h"
@@ -36,6 +37,9 @@ struct missing_item {
     const struct segment_source *sources; /* the heads it held; none: not known */
     uint32_t source_count;
     bool elsewhere; /* the store's word: all of its heads are in the log or in other segments */
+    bool noted;     /* a repair saved the rest: if it is elsewhere, `parts` are missing still */
+    struct missing_part *parts;
+    uint32_t part_count;
 };
 
 struct missing {

@@ -84,6 +84,12 @@ int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct s
                  int32_t day, struct segment_id id, uint8_t level, struct segment **out,
                  struct err *err);
 /*
+ * segment_open() for repair: headers, which say nothing that the name does not, may be damaged.
+ */
+int segment_open_salvage(struct blob_store *blobs, struct str tenant, int32_t day,
+                         struct segment_id id, uint8_t level, struct segment **out,
+                         struct err *err);
+/*
  * What the .agg called `path` says of itself, wherever it lies and whatever its header is worth:
  * footer, table and MTA must be sound. *out keeps its texts and sources in `arena`; id,
  * level and day, which are in the name, stay as they are.
@@ -150,5 +156,7 @@ void segment_set_checked(struct segment *s, int64_t now_ns);
 int segment_verify(struct segment *s, struct buf *report, struct err *err);
 /* The same of one service: its sections, every row, its sums. 0 or what is wrong first. */
 int segment_check_service(struct segment *s, uint32_t service, struct err *err);
+/* Of its rows, labels and dictionary only: what a new segment can be written from. */
+int segment_check_rows(struct segment *s, uint32_t service, struct err *err);
 
 #endif

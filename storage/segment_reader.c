@@ -321,7 +321,7 @@ static int read_file_sections(struct segment *s, struct segment_reading *agg, st
     return parse_meta(s, raw, agg->path, err);
 }
 
-static int check_smp(const struct segment *s, struct err *err)
+static int check_smp(const struct segment *s, bool salvage, struct err *err)
 {
     struct segment_reading smp;
     int rc = segment_reading_open(s, SEGMENT_FILE_SMP, &smp, err);
@@ -329,13 +329,13 @@ static int check_smp(const struct segment *s, struct err *err)
     if (rc == 0 && s->blobs->ops->size(smp.blob) != s->footer.smp_bytes)
         rc = err_set(err, ERR_CORRUPT, "'%s': %" PRIu64 " bytes, .agg says %" PRIu64, smp.path,
                      s->blobs->ops->size(smp.blob), s->footer.smp_bytes);
-    if (rc == 0)
+    if (rc == 0 && !salvage)
         rc = check_header(&smp, SEGMENT_FILE_SMP, err);
     segment_reading_close(&smp);
     return rc;
 }
 
-static int load(struct segment *s, struct err *err)
+static int load(struct segment *s, bool salvage, struct err *err)
 {
     struct segment_pack *pack = segment_pack_new();
     struct segment_reading agg;
@@ -344,19 +344,20 @@ static int load(struct segment *s, struct err *err)
 
     arena_init(&scratch, SEGMENT_SERVICE_BYTES_MAX);
     rc = segment_reading_open(s, SEGMENT_FILE_AGG, &agg, err);
-    if (rc == 0 && (rc = check_header(&agg, SEGMENT_FILE_AGG, err)) == 0 &&
-        (rc = read_footer(s, &agg, err)) == 0 &&
+    if (rc == 0 && !salvage)
+        rc = check_header(&agg, SEGMENT_FILE_AGG, err);
+    if (rc == 0 && (rc = read_footer(s, &agg, err)) == 0 &&
         (rc = read_file_sections(s, &agg, &scratch, pack, err)) == 0)
-        rc = check_smp(s, err);
+        rc = check_smp(s, salvage, err);
     segment_reading_close(&agg);
     arena_release(&scratch);
     segment_pack_free(pack);
     return rc;
 }
 
-int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct str tenant,
-                 int32_t day, struct segment_id id, uint8_t level, struct segment **out,
-                 struct err *err)
+static int open_segment(struct blob_store *blobs, struct segment_cache *cache, struct str tenant,
+                        int32_t day, struct segment_id id, uint8_t level, bool salvage,
+                        struct segment **out, struct err *err)
 {
     struct segment *s = calloc(1, sizeof(*s));
     int rc;
@@ -370,13 +371,26 @@ int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct s
     s->meta.day = day;
     s->meta.level = level;
     s->meta.tenant = (struct str){arena_strndup(&s->memory, tenant.p, tenant.len), tenant.len};
-    rc = load(s, err);
+    rc = load(s, salvage, err);
     if (rc != 0) {
         segment_unref(s);
         return rc;
     }
     *out = s;
     return 0;
+}
+
+int segment_open(struct blob_store *blobs, struct segment_cache *cache, struct str tenant,
+                 int32_t day, struct segment_id id, uint8_t level, struct segment **out,
+                 struct err *err)
+{
+    return open_segment(blobs, cache, tenant, day, id, level, false, out, err);
+}
+
+int segment_open_salvage(struct blob_store *blobs, struct str tenant, int32_t day,
+                         struct segment_id id, uint8_t level, struct segment **out, struct err *err)
+{
+    return open_segment(blobs, NULL, tenant, day, id, level, true, out, err);
 }
 
 static int peek(struct segment *s, struct segment_reading *agg, struct arena *scratch,

@@ -247,6 +247,13 @@ int storage_step_missing(struct storage *s, struct err *err); /* what lies in qu
  * be told.
  */
 int storage_verify(struct fs *fs, const char *catalog_path, struct buf *report, struct err *err);
+/*
+ * `flamekeep repair`: writes the sound services of damaged segments, in place or in quarantine,
+ * into new ones; the damaged ones stay in quarantine with a note of what is lost. Without `apply`
+ * it only says so and answers ERR_CORRUPT when there is something to do. ERR_BUSY while a server
+ * runs.
+ */
+int storage_repair(struct fs *fs, int64_t now_ns, bool apply, struct buf *report, struct err *err);
 /* `flamekeep rebuild-catalog`: from the footers; ERR_BUSY while a server runs. */
 int storage_rebuild_catalog(struct fs *fs, const char *catalog_path, struct buf *report,
                             struct err *err);

@@ -171,9 +171,10 @@ void storage_enforce_limit(struct storage *s);
 
 /* Reads quarantine/ again. */
 int storage_load_missing(struct storage *s, struct err *err);
-/* Adds to *out what is not there of `tenants` in `time`; under s->mu. */
+/* Adds to *out what is not there of `tenants` (and of `service`, if not empty) in `time`; under
+ * s->mu. */
 void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
-                          struct time_span time, struct storage_missing *out);
+                          struct str service, struct time_span time, struct storage_missing *out);
 
 /* Reads all of a segment; what is damaged is logged and noted. How many services are. */
 uint32_t storage_find_damage(struct segment *seg);

@@ -25,7 +25,7 @@ static void tell(const struct missing *now, const struct missing *before)
     for (uint32_t i = 0; i < now->count; i++) {
         const struct missing_item *item = &now->items[i];
 
-        if (item->elsewhere || missing_has(before, item->id))
+        if ((item->elsewhere && item->part_count == 0) || missing_has(before, item->id))
             continue;
         log_error(
             "answers lack what a segment set aside held", LOG_CSTR("file", item->file.p),
@@ -144,8 +144,21 @@ void storage_missing_join(struct storage_missing *to, const struct storage_missi
     to->bytes = larger(to->bytes, other->bytes);
 }
 
+/* What a repair could not save. */
+static void find_parts(const struct missing_item *item, struct str service, struct time_span time,
+                       struct storage_missing *out)
+{
+    for (uint32_t i = 0; i < item->part_count; i++) {
+        const struct missing_part *part = &item->parts[i];
+
+        if ((service.len == 0 || str_eq(service, part->service)) && overlaps(part->time, time))
+            storage_missing_add(out, &(struct storage_missing){
+                                         .datasets = 1, .bytes = part->bytes, .time = part->time});
+    }
+}
+
 static void find_in(const struct missing *m, const struct str *tenants, uint32_t tenant_count,
-                    struct time_span time, struct storage_missing *out)
+                    struct str service, struct time_span time, struct storage_missing *out)
 {
     for (uint32_t i = 0; i < m->count; i++) {
         const struct missing_item *item = &m->items[i];
@@ -153,21 +166,23 @@ static void find_in(const struct missing *m, const struct str *tenants, uint32_t
 
         for (uint32_t t = 0; t < tenant_count; t++)
             asked = asked || str_eq(tenants[t], item->tenant);
-        if (asked && !item->elsewhere && overlaps(item->time, time))
+        if (asked && item->elsewhere)
+            find_parts(item, service, time, out);
+        else if (asked && overlaps(item->time, time))
             storage_missing_add(out, &(struct storage_missing){
                                          .segments = 1, .bytes = item->bytes, .time = item->time});
     }
 }
 
 void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
-                          struct time_span time, struct storage_missing *out)
+                          struct str service, struct time_span time, struct storage_missing *out)
 {
     if (s->missing.logs > 0 && time.first_ns <= s->missing.logs_until_ns)
         storage_missing_add(out, &(struct storage_missing){.logs = s->missing.logs,
                                                            .bytes = s->missing.logs_bytes,
                                                            .time = {0, s->missing.logs_until_ns}});
-    find_in(&s->missing, tenants, tenant_count, time, out);
-    find_in(&s->left_behind, tenants, tenant_count, time, out);
+    find_in(&s->missing, tenants, tenant_count, service, time, out);
+    find_in(&s->left_behind, tenants, tenant_count, service, time, out);
 }
 
 /* ---- datasets that cannot be read ---- */

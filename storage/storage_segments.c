@@ -37,16 +37,19 @@ static void set_aside(struct storage *s, const char *name, uint64_t size, const 
 {
     char smp[FS_PATH_MAX];
     struct err err;
+    int rc;
 
     log_error("damaged segment set aside", LOG_CSTR("name", name), LOG_ERR(why));
     s->segments_quarantined++;
-    if (s->blobs->ops->quarantine(s->blobs, name, "", &err) != 0) {
+    /* First: an .agg without it is set aside by the next start, a .smp alone is swept. */
+    (void)snprintf(smp, sizeof(smp), "%.*s.smp", (int)(strlen(name) - 4), name);
+    rc = s->blobs->ops->quarantine(s->blobs, smp, "", &err);
+    if (rc == 0 || rc == ERR_NOT_FOUND)
+        rc = s->blobs->ops->quarantine(s->blobs, name, "", &err);
+    if (rc != 0) {
         log_error("cannot set it aside", LOG_CSTR("name", name), LOG_ERR(&err));
         missing_add(&s->left_behind, name, size);
     }
-    (void)snprintf(smp, sizeof(smp), "%.*s.smp", (int)(strlen(name) - 4), name);
-    if (s->blobs->ops->quarantine(s->blobs, smp, "", &err) != 0 && err.code != ERR_NOT_FOUND)
-        log_error("cannot set it aside", LOG_CSTR("name", smp), LOG_ERR(&err));
 }
 
 /*

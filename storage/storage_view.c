@@ -72,7 +72,7 @@ static uint64_t pin(struct storage *s, struct storage_view *v, const struct str 
         if (wants_tenant(tenants, tenant_count, m->tenant) && overlaps(time, m->time))
             v->segments[v->segment_count++] = segment_ref(s->segments[i]);
     }
-    storage_find_missing(s, tenants, tenant_count, time, &v->missing);
+    storage_find_missing(s, tenants, tenant_count, service, time, &v->missing);
     mutex_unlock(&s->mu);
     return durable;
 }

@@ -179,6 +179,45 @@ def test_reading_again_finds_damage_before_a_question_does(store, whole, start_s
     assert "stored profiles cannot be read" in server.log()
 
 
+def repair(data, *options):
+    return subprocess.run([conftest.server_binary(), "repair", "--data", str(data), *options],
+                          env=conftest.clean_env(), capture_output=True, text=True, check=False)
+
+
+def test_repair_saves_the_sound_services_and_the_lost_one_stays_known(store, whole, start_server,
+                                                                      tmp_path):
+    data = store.flipped(tmp_path, store.smp, 70)
+    said = repair(data)
+    assert said.returncode == 1 and "nothing was changed" in said.stderr
+    assert "service svc-a: 6 profiles lost" in said.stdout
+    assert (data / store.smp).exists()
+    said = repair(data, "--apply")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "2 of 3 services sound, 12 profiles: written anew" in said.stdout
+    assert verify(data).returncode == 0
+    assert repair(data).returncode == 0
+    server = start_server(data=data)
+    assert damaged_services(store, whole, server) == {0}
+    assert "another flamekeep" in repair(data).stderr
+    assert server.stop() == 0
+    for file in (data / "quarantine").iterdir():
+        file.unlink()  # given up
+    server = start_server(data=data)
+    assert missing(store.ask(server, SERVICES[0])) is None
+
+
+def test_repair_saves_all_that_a_start_has_set_aside_for_its_header(store, whole, start_server,
+                                                                    tmp_path):
+    data = store.flipped(tmp_path, store.agg, 20)
+    server = start_server(data=data)
+    assert missing(store.ask(server, SERVICES[0]))["segments"] == 1
+    assert server.stop() == 0
+    said = repair(data, "--apply")
+    assert said.returncode == 0 and "3 of 3 services sound" in said.stdout, said.stdout
+    server = start_server(data=data)
+    assert damaged_services(store, whole, server) == set()
+
+
 def whole_file_places(store):
     size = os.path.getsize(store.data / store.agg)
     raw = (store.data / store.agg).read_bytes()
