@@ -84,7 +84,9 @@ static int failed(struct catalog_sqlite *s, const char *what, struct err *err)
 
     if ((code & 0xff) == SQLITE_FULL)
         return err_set(err, ERR_NO_SPACE, "catalog: %s: the disk is full", what);
-    if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB)
+    /* A statement that is wrong: the tables are not ours. Read-only: so says a damaged header. */
+    if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB ||
+        (code & 0xff) == SQLITE_ERROR || (code & 0xff) == SQLITE_SCHEMA || code == SQLITE_READONLY)
         return err_set(err, ERR_CORRUPT, "catalog: %s: %s", what, sqlite3_errmsg(s->db));
     return err_set(err, ERR_IO, "catalog: %s: %s", what, sqlite3_errmsg(s->db));
 }

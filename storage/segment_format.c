@@ -106,7 +106,8 @@ static bool parse_day(struct str text, int32_t *day)
     tm.tm_mon = (int)(v / 100 % 100) - 1;
     tm.tm_mday = (int)(v % 100);
     t = timegm(&tm);
-    if (!gmtime_r(&t, &back) || back.tm_mday != (int)(v % 100) || t % 86400 != 0)
+    if (!gmtime_r(&t, &back) || back.tm_mday != (int)(v % 100) ||
+        back.tm_mon != (int)(v / 100 % 100) - 1 || t % 86400 != 0)
         return false;
     *day = (int32_t)(t / 86400);
     return true;
@@ -137,7 +138,7 @@ bool segment_path_parse(const char *path, struct segment_name *out)
         !str_ends(file, STR(".agg")))
         return false;
     dash = str_find_byte(file, '-');
-    if (dash == SIZE_MAX || file.len != dash + 1 + ID_HEX + 4 ||
+    if (dash == SIZE_MAX || file.len != dash + 1 + ID_HEX + 4 || (dash > 1 && file.p[0] == '0') ||
         !str_parse_u64(str_slice(file, 0, dash), UINT8_MAX, &level))
         return false;
     out->level = (uint8_t)level;

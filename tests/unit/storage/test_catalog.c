@@ -183,6 +183,55 @@ static void test_garbage_is_set_aside_and_a_new_catalog_made(void **state)
     place_remove(&p);
 }
 
+/* Changes the last byte of every `old` in a file. */
+static void damage(const char *path, const char *old, size_t len, char with)
+{
+    char text[64 * 1024];
+    FILE *f = fopen(path, "r+b");
+    size_t size, found = 0;
+
+    assert_non_null(f);
+    size = fread(text, 1, sizeof(text), f);
+    for (size_t i = 0; i + len <= size; i++)
+        if (memcmp(text + i, old, len) == 0) {
+            text[i + len - 1] = with;
+            found++;
+        }
+    assert_true(found > 0);
+    rewind(f);
+    assert_int_equal(fwrite(text, 1, size, f), size);
+    (void)fclose(f);
+}
+
+/* What SQLite takes for sound: a column of another name, a header of a later file format. */
+static void test_a_database_that_is_not_ours_any_more_is_set_aside(void **state)
+{
+    static const struct {
+        const char *old;
+        size_t len;
+        char with;
+    } cases[] = {{"services", 8, 'z'}, {"SQLite format 3\0\x10\0\x02", 19, 0x3f}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct segment_meta a = meta_of(1);
+        struct catalog *c;
+        struct place p;
+        struct err err;
+
+        place_make(&p);
+        c = open_it(p.path, true);
+        assert_int_equal(c->ops->add(c, &a, &err), 0);
+        c->ops->close(c);
+        damage(p.path, cases[i].old, cases[i].len, cases[i].with);
+        c = open_it(p.path, true);
+        assert_int_equal(access(p.aside, F_OK), 0);
+        assert_int_equal(c->ops->add(c, &a, &err), 0);
+        c->ops->close(c);
+        place_remove(&p);
+    }
+}
+
 static void copy_file(const char *from, const char *to)
 {
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
@@ -242,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_what_was_added_is_there_after_reopening),
         cmocka_unit_test(test_a_replacement_of_something_unknown_changes_nothing),
         cmocka_unit_test(test_garbage_is_set_aside_and_a_new_catalog_made),
+        cmocka_unit_test(test_a_database_that_is_not_ours_any_more_is_set_aside),
         cmocka_unit_test(test_a_damaged_page_after_a_hard_stop_is_noticed),
     };
 

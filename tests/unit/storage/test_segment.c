@@ -373,6 +373,8 @@ static void test_names_and_paths_are_each_others_inverse(void **state)
     static const char *const bad[] = {"seg/t/20261123/0-0123456789abcdef0123456789abcde.agg",
                                       "seg/t/20261123/0-0123456789abcdef0123456789abcdeg.agg",
                                       "seg/t/20261131/0-0123456789abcdef0123456789abcdef.agg",
+                                      "seg/t/20262229/0-0123456789abcdef0123456789abcdef.agg",
+                                      "seg/t/20261123/00-0123456789abcdef0123456789abcdef.agg",
                                       "seg/t/20261123/256-0123456789abcdef0123456789abcdef.agg",
                                       "seg/t/20261123/0-0123456789abcdef0123456789abcdef.smp",
                                       "seg/t/x/20261123/0-0123456789abcdef0123456789abcdef.agg",
