@@ -73,7 +73,7 @@ LIBS := -lmicrohttpd -lprotobuf-c -ljansson -lsqlite3 -lzstd -ldeflate -lxxhash 
 
 # ---- what there is -------------------------------------------------------------------------
 
-LIB_DIRS := base storage/model storage api/decode api/encode api server/http server
+LIB_DIRS := base storage/model storage api/decode api/encode api server/http server/backup server
 LIB_SRC := $(filter-out server/main.c,$(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.c $(d)/*.cc)))
 PROTOS := $(wildcard api/proto/*.proto)
 WEB_FILES := $(shell find web/static -type f 2>/dev/null | LC_ALL=C sort)

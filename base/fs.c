@@ -70,6 +70,13 @@ int fs_link(struct fs *fs, const char *from, const char *to, struct err *err)
     return fs->ops->link(fs, from, to, err);
 }
 
+int fs_link_from(struct fs *fs, struct fs *other, const char *from, const char *to, struct err *err)
+{
+    if (!fs->ops->link_from || fs->ops != other->ops)
+        return err_set(err, ERR_UNSUPPORTED, "link '%s': not of one kind of disk", from);
+    return fs->ops->link_from(fs, other, from, to, err);
+}
+
 int fs_unlink(struct fs *fs, const char *path, struct err *err)
 {
     return fs->ops->unlink(fs, path, err);

@@ -60,6 +60,9 @@ struct fs_ops {
 
     int (*rename)(struct fs *fs, const char *from, const char *to, struct err *err);
     int (*link)(struct fs *fs, const char *from, const char *to, struct err *err);
+    /* From another disk of the same kind; NULL: cannot. */
+    int (*link_from)(struct fs *fs, struct fs *other, const char *from, const char *to,
+                     struct err *err);
     int (*unlink)(struct fs *fs, const char *path, struct err *err);
     int (*mkdir)(struct fs *fs, const char *path, struct err *err);
     int (*rmdir)(struct fs *fs, const char *path, struct err *err);
@@ -107,6 +110,9 @@ void fs_close(struct fs_file *f); /* NULL is fine */
 /* Replaces `to` atomically. */
 int fs_rename(struct fs *fs, const char *from, const char *to, struct err *err);
 int fs_link(struct fs *fs, const char *from, const char *to, struct err *err);
+/* A name in `fs` for a file of `other`; ERR_UNSUPPORTED when they are not of one volume. */
+int fs_link_from(struct fs *fs, struct fs *other, const char *from, const char *to,
+                 struct err *err);
 int fs_unlink(struct fs *fs, const char *path, struct err *err);
 int fs_mkdir(struct fs *fs, const char *path, struct err *err); /* ERR_EXISTS when there */
 int fs_rmdir(struct fs *fs, const char *path, struct err *err);

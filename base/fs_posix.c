@@ -187,6 +187,16 @@ static int posix_link(struct fs *fs, const char *from, const char *to, struct er
     return linkat(root, from, root, to, 0) == 0 ? 0 : err_io(err, "link", from);
 }
 
+static int posix_link_from(struct fs *fs, struct fs *other, const char *from, const char *to,
+                           struct err *err)
+{
+    if (linkat(root_of(other), from, root_of(fs), to, 0) == 0)
+        return 0;
+    if (errno == EXDEV || errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
+        return err_set(err, ERR_UNSUPPORTED, "link '%s': %s", from, strerror(errno));
+    return err_io(err, "link", from);
+}
+
 static int posix_unlink(struct fs *fs, const char *path, struct err *err)
 {
     return unlinkat(root_of(fs), path, 0) == 0 ? 0 : err_io(err, "unlink", path);
@@ -316,6 +326,7 @@ static const struct fs_ops posix_ops = {
     .close = posix_close,
     .rename = posix_rename,
     .link = posix_link,
+    .link_from = posix_link_from,
     .unlink = posix_unlink,
     .mkdir = posix_mkdir,
     .rmdir = posix_rmdir,

@@ -20,6 +20,7 @@ enum mutex_rank {
     MUTEX_RANK_HTTP = 10,
     MUTEX_RANK_API = 20,
     MUTEX_RANK_PUBLISH = 25,
+    MUTEX_RANK_RELEASE = 27,
     MUTEX_RANK_STORAGE = 30,
     MUTEX_RANK_HEAD = 40, /* several heads: by ascending head id */
     MUTEX_RANK_ACKS = 45,

@@ -71,6 +71,7 @@ struct config {
 #undef CHOICE
 #undef LIMIT
     struct limits limits;
+    const char *operand; /* what a command is about, such as a directory; of argv, not owned */
     enum config_source source[CONFIG_OPTION_COUNT];
     struct config_tenant *tenants;
     uint32_t tenant_count;

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "server/app.h"
+#include "server/backup/backup.h"
 #include "server/config.h"
 #include "server/config_value.h"
 #include "server/signals.h"
@@ -47,26 +48,35 @@ static int version_main(const struct config *config)
 struct command {
     const char *name, *second; /* second word, or NULL */
     int (*run)(const struct config *config);
-    bool configured; /* takes options */
+    bool configured;     /* takes options */
+    const char *operand; /* what one more word names, or NULL */
     const char *help;
 };
 
 static int help_main(const struct config *config);
 
 static const struct command commands[] = {
-    {"serve", NULL, serve_main, true, "take profiles and answer questions until SIGTERM"},
-    {"healthcheck", NULL, app_healthcheck, true,
+    {"serve", NULL, serve_main, true, NULL, "take profiles and answer questions until SIGTERM"},
+    {"healthcheck", NULL, app_healthcheck, true, NULL,
      "ask the server on this machine whether it is ready"},
-    {"verify", NULL, app_verify, true, "read every byte of the data directory and report damage"},
-    {"repair", NULL, app_repair, true,
+    {"verify", NULL, app_verify, true, NULL,
+     "read every byte of the data directory and report damage"},
+    {"repair", NULL, app_repair, true, NULL,
      "say what can be saved of damaged segments; with --apply: save it"},
-    {"rebuild-catalog", NULL, app_rebuild_catalog, true,
+    {"rebuild-catalog", NULL, app_rebuild_catalog, true, NULL,
      "make the catalog again from the segments"},
-    {"retention", NULL, app_retention, true, "with --dry-run: say what retention would delete now"},
-    {"config", "print", config_print_main, true, "show every option with its value and source"},
-    {"config", "check", config_check_main, true, "say whether the configuration is valid"},
-    {"version", NULL, version_main, false, "versions of this program and its libraries"},
-    {"help", NULL, help_main, false, "this text"},
+    {"retention", NULL, app_retention, true, NULL,
+     "with --dry-run: say what retention would delete now"},
+    {"backup", "verify", backup_verify, true, "DIR", "read everything in DIR and report damage"},
+    {"backup", NULL, backup_take, true, "DIR",
+     "copy the store as it is now into DIR, beside a running server or without one"},
+    {"restore", NULL, backup_restore, true, "DIR",
+     "make the newest backup in DIR the data directory, which must be empty"},
+    {"config", "print", config_print_main, true, NULL,
+     "show every option with its value and source"},
+    {"config", "check", config_check_main, true, NULL, "say whether the configuration is valid"},
+    {"version", NULL, version_main, false, NULL, "versions of this program and its libraries"},
+    {"help", NULL, help_main, false, NULL, "this text"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -77,9 +87,9 @@ static void print_usage(FILE *out)
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const struct command *c = &commands[i];
         char name[32];
-        snprintf(name, sizeof(name), "%s%s%s", c->name, c->second ? " " : "",
-                 c->second ? c->second : "");
-        fprintf(out, "  %-16s %s\n", name, c->help);
+        snprintf(name, sizeof(name), "%s%s%s%s%s", c->name, c->second ? " " : "",
+                 c->second ? c->second : "", c->operand ? " " : "", c->operand ? c->operand : "");
+        fprintf(out, "  %-18s %s\n", name, c->help);
     }
 }
 
@@ -134,6 +144,13 @@ static int unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
+static int missing_operand(const struct command *c)
+{
+    fprintf(stderr, "flamekeep: %s needs a %s: flamekeep %s%s%s %s [--option value ...]\n", c->name,
+            c->operand, c->name, c->second ? " " : "", c->second ? c->second : "", c->operand);
+    return EXIT_USAGE;
+}
+
 /*
  * What one push frees the next one needs: below these bounds memory stays with the process
  * (mapping and unmapping it costs a fifth of all CPU under load; sealing gives it back when
@@ -164,8 +181,13 @@ int main(int argc, char **argv, char **envp)
     for (int i = words; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0)
             return help_main(NULL);
+    const char *operand =
+        command->operand && words < argc && argv[words][0] != '-' ? argv[words++] : NULL;
     int rc = config_load(&config, argc - words, argv + words, envp, &err);
-    if (rc == EXIT_OK)
+    config.operand = operand;
+    if (rc == EXIT_OK && command->operand && !operand)
+        rc = missing_operand(command);
+    else if (rc == EXIT_OK)
         rc = command->run(&config);
     else
         fprintf(stderr, "flamekeep: %s\n", err.msg);

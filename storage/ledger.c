@@ -1,3 +1,5 @@
+#include "storage/ledger.h"
+
 #include "storage/ledger_internal.h"
 
 #include "base/check.h"

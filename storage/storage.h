@@ -158,6 +158,19 @@ bool storage_tenant_span(struct storage *s, struct str tenant, struct time_span 
 /* A real write, sync, read and unlink below the data directory, and the WAL's state. */
 int storage_probe(struct storage *s, struct err *err);
 
+/*
+ * A backup: appends the list of the files that make up the store at one LSN (see
+ * storage_backup.c for its form) and keeps them: the log until it is copied, two minutes at
+ * most; segments until the end, or ten minutes after the last word, or until a limit on
+ * bytes needs their room. One at a time: ERR_BUSY.
+ */
+int storage_backup_begin(struct storage *s, struct buf *text, struct err *err);
+/* ERR_NOT_FOUND: no longer; ERR_STALE: the log was not held long enough. */
+int storage_backup_renew(struct storage *s, uint64_t id, bool log_copied, struct err *err);
+int storage_backup_end(struct storage *s, uint64_t id, struct err *err);
+/* Is this the instance that FORMAT names, in hex? In constant time. */
+bool storage_is_instance(const struct storage *s, struct str hex);
+
 enum {
     STORAGE_KINDS = 7, /* of files in the data directory */
 };
@@ -239,6 +252,7 @@ int storage_step_space(struct storage *s, struct err *err);   /* is there room, 
 int storage_step_compact(struct storage *s, struct err *err); /* several segments into one */
 int storage_step_unlink(struct storage *s, struct err *err);  /* files nobody reads any more */
 int storage_step_scrub(struct storage *s, struct err *err);   /* reads some of it again */
+int storage_step_backup(struct storage *s, struct err *err);  /* forgets one that nobody ends */
 int storage_step_missing(struct storage *s, struct err *err); /* what lies in quarantine/? */
 
 /*

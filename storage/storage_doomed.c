@@ -118,7 +118,7 @@ static struct segment *next_removable(struct storage *s, bool replaced, uint32_t
     for (; !seg && *at < s->doomed_count; (*at)++) {
         const struct doomed *d = &s->doomed[*at];
 
-        if (!d->unlinked &&
+        if (!d->unlinked && (replaced || d->lsn != 0 || !storage_backup_holds(s, d->segment)) &&
             (replaced ? d->replaced
                       : !segment_is_shared(d->segment) || now - d->since_mono_ns >= GRACE_NS))
             seg = segment_ref(d->segment);

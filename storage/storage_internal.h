@@ -8,6 +8,7 @@
  *   storage_compact.c  several segments into one
  *   storage_evict.c  segments that have to go
  *   storage_scrub.c  reading everything again
+ *   storage_backup.c  what somebody copies
  *   storage_missing.c  what answers lack
  *   storage_doomed.c   files of segments that nobody can find any more
  *   storage_space.c  full disks
@@ -54,6 +55,14 @@ struct doomed {
     bool replaced; /* by a merge, which must not go before its inputs' files have gone */
 };
 
+/* See storage_backup.c. */
+struct backup_lease {
+    uint64_t id; /* 0: none */
+    struct segment **segments;
+    uint32_t count;
+    int64_t until_mono_ns, log_until_mono_ns; /* log: 0 once it is copied */
+};
+
 struct storage {
     struct storage_options o; /* o.fs is `ledger` */
     struct fs *ledger;        /* around the caller's disk */
@@ -75,7 +84,9 @@ struct storage {
     struct segment_id *evicted_ids;
     uint32_t evicted_id_count;
 
-    struct mutex mu; /* guards heads, segments, doomed, missing, left_behind */
+    struct mutex release_mu; /* around giving up files of the log */
+    struct mutex mu;         /* guards heads, segments, doomed, missing, left_behind, backup */
+    struct backup_lease backup;
     struct doomed *doomed;
     uint32_t doomed_count, doomed_cap;
     struct head **heads;
@@ -168,6 +179,11 @@ uint64_t storage_catalog_share(uint64_t limit);
 void storage_settle_limit(struct storage *s);
 /* The ledger's limit, as far as it can be had. */
 void storage_enforce_limit(struct storage *s);
+
+/* Is the log, is this segment part of a backup that is being taken? Under s->mu. */
+bool storage_backup_holds_log(const struct storage *s);
+bool storage_backup_holds(const struct storage *s, const struct segment *seg);
+void storage_backup_close(struct storage *s);
 
 /* Reads quarantine/ again. */
 int storage_load_missing(struct storage *s, struct err *err);

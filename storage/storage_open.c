@@ -193,6 +193,7 @@ static int open_wal(struct storage *s, struct storage_recovery *recovery, struct
 
 static void storage_free(struct storage *s)
 {
+    storage_backup_close(s);
     segment_scrub_free(s->scrub);
     for (uint32_t i = 0; i < s->head_count; i++)
         head_unref(s->heads[i]);
@@ -220,6 +221,7 @@ static void storage_free(struct storage *s)
     mutex_destroy(&s->catalog_mu);
     mutex_destroy(&s->acks_mu);
     mutex_destroy(&s->publish_mu);
+    mutex_destroy(&s->release_mu);
     mutex_destroy(&s->mu);
     free(s);
 }
@@ -233,6 +235,7 @@ static struct storage *storage_new(const struct storage_options *o)
     s->ledger = ledger_new(o->fs);
     s->o.fs = s->ledger;
     mutex_init(&s->mu, MUTEX_RANK_STORAGE, "storage");
+    mutex_init(&s->release_mu, MUTEX_RANK_RELEASE, "release");
     mutex_init(&s->acks_mu, MUTEX_RANK_ACKS, "acks");
     mutex_init(&s->publish_mu, MUTEX_RANK_PUBLISH, "publish");
     mutex_init(&s->catalog_mu, MUTEX_RANK_CATALOG, "catalog");

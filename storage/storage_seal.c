@@ -428,10 +428,16 @@ static uint64_t retries_lsn(struct storage *s)
 
 int storage_step_release(struct storage *s, struct err *err)
 {
-    /* Before the heads are looked at: what is appended meanwhile is above it. */
-    uint64_t last = wal_last_lsn(s->wal), floor = last + 1, retries = retries_lsn(s);
+    uint64_t last, floor, retries = retries_lsn(s);
+    int rc = 0;
 
+    mutex_lock(&s->release_mu);
+    /* Before the heads are looked at: what is appended meanwhile is above it. */
+    last = wal_last_lsn(s->wal);
+    floor = last + 1;
     mutex_lock(&s->mu);
+    if (storage_backup_holds_log(s))
+        floor = 0;
     for (uint32_t i = 0; i < s->head_count; i++) {
         mutex_lock(&s->heads[i]->mu);
         if (s->heads[i]->first_lsn != 0 && s->heads[i]->first_lsn < floor)
@@ -441,5 +447,8 @@ int storage_step_release(struct storage *s, struct err *err)
     if (storage_doomed_lsn(s) < floor)
         floor = storage_doomed_lsn(s);
     mutex_unlock(&s->mu);
-    return wal_release(s->wal, floor < retries ? floor : retries, err);
+    if (floor > 0)
+        rc = wal_release(s->wal, floor < retries ? floor : retries, err);
+    mutex_unlock(&s->release_mu);
+    return rc;
 }

@@ -112,8 +112,8 @@ static void *seal_loop(void *arg)
 static void *background_loop(void *arg)
 {
     static int (*const steps[])(struct storage * s, struct err * err) = {
-        storage_step_space,   storage_step_evict, storage_step_unlink,
-        storage_step_missing, storage_step_scrub, storage_step_compact};
+        storage_step_space,  storage_step_evict, storage_step_unlink, storage_step_missing,
+        storage_step_backup, storage_step_scrub, storage_step_compact};
     static struct log_limit limit;
     struct storage *s = arg;
 

@@ -2,11 +2,13 @@
 
 #include "storage/wal_internal.h"
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -440,6 +442,19 @@ int wal_release(struct wal *wal, uint64_t floor, struct err *err)
         mutex_unlock(&wal->mu);
         free(f);
     }
+}
+
+void wal_list(struct wal *wal, struct buf *text)
+{
+    mutex_lock(&wal->mu);
+    for (const struct wal_file *f = wal->files; f; f = f->next) {
+        char path[WAL_PATH_MAX];
+
+        wal_path(f->epoch, path);
+        if (f->opened && !f->leaving)
+            (void)buf_printf(text, "file %" PRIu64 " %s\n", f->size, path);
+    }
+    mutex_unlock(&wal->mu);
 }
 
 void wal_stats(const struct wal *wal, struct wal_stats *out)

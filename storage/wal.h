@@ -41,6 +41,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct clock;
 struct err;
 struct fs;
@@ -154,6 +155,9 @@ int wal_prepare_spare(struct wal *wal, struct err *err);
  * such records become spares (or are removed when there are enough).
  */
 int wal_release(struct wal *wal, uint64_t floor, struct err *err);
+
+/* Appends a line `file BYTES PATH` for each file that holds records. */
+void wal_list(struct wal *wal, struct buf *text);
 
 struct wal_stats {
     uint64_t bytes_total;   /* all files, spares included */
