@@ -121,6 +121,30 @@ static void put_leaving(const struct report *r)
     }
 }
 
+static void put_missing(const struct report *r)
+{
+    bool first = true;
+    for (uint32_t i = 0; i < r->usage->missing_count; i++) {
+        const struct storage_lacking *l = &r->usage->missing[i];
+        if (!shows(r, l->tenant))
+            continue;
+        buf_append_cstr(r->out, first ? "{\"tenant\":" : ",{\"tenant\":");
+        first = false;
+        json_text_put(r->out, l->tenant);
+        buf_append_cstr(r->out, ",\"service\":");
+        if (l->service.len > 0)
+            json_text_put(r->out, l->service);
+        else
+            buf_append_cstr(r->out, "null");
+        buf_append_cstr(r->out, ",\"file\":");
+        json_text_put(r->out, l->file);
+        buf_printf(r->out,
+                   ",\"from_ms\":%" PRId64 ",\"until_ms\":%" PRId64 ",\"bytes\":%" PRIu64 "}",
+                   (int64_t)(l->time.first_ns / NS_PER_MS), (int64_t)(l->time.last_ns / NS_PER_MS),
+                   l->bytes);
+    }
+}
+
 static void put_report(const struct report *r)
 {
     const struct storage_usage *u = r->usage;
@@ -129,6 +153,8 @@ static void put_report(const struct report *r)
     put_totals(r);
     buf_append_cstr(r->out, ",\"next_eviction\":[");
     put_leaving(r);
+    buf_append_cstr(r->out, "],\"missing\":[");
+    put_missing(r);
     buf_append_cstr(r->out, "],\"tenants\":[");
     put_tenants(r);
     buf_append_cstr(r->out, "],\"services\":[");

@@ -222,23 +222,6 @@ int missing_fingerprint(struct fs *fs, uint64_t *out, struct err *err)
     return rc;
 }
 
-uint64_t missing_bytes(const struct missing *m, uint32_t *count)
-{
-    uint64_t bytes = 0;
-
-    *count = 0;
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct missing_item *item = &m->items[i];
-
-        if (!item->elsewhere)
-            bytes += item->bytes;
-        for (uint32_t k = 0; item->elsewhere && k < item->part_count; k++)
-            bytes += item->parts[k].bytes;
-        *count += !item->elsewhere || item->part_count > 0;
-    }
-    return bytes;
-}
-
 bool missing_has(const struct missing *m, struct segment_id id)
 {
     return find(m, id) != NULL;

@@ -69,8 +69,6 @@ void missing_add(struct missing *m, const char *path, uint64_t bytes);
 /* The path of the .agg that a file in quarantine/ had; false when it is not of a segment. */
 bool missing_path_of(struct str name, char *path, size_t size);
 
-/* Of those that are nowhere else, and how many they are. */
-uint64_t missing_bytes(const struct missing *m, uint32_t *count);
 bool missing_has(const struct missing *m, struct segment_id id);
 
 #endif

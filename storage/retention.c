@@ -39,7 +39,7 @@ static const struct retention_tenant *tenant_rule(const struct retention_rules *
     return NULL;
 }
 
-static int64_t max_age(const struct retention_rules *rules, struct str tenant)
+int64_t retention_max_age(const struct retention_rules *rules, struct str tenant)
 {
     const struct retention_tenant *t = tenant_rule(rules, tenant);
 
@@ -73,7 +73,7 @@ static bool find_aged(const struct plan *p, uint32_t *item)
 {
     *item = UINT32_MAX;
     for (uint32_t i = 0; i < p->count; i++) {
-        int64_t age = max_age(p->rules, p->items[i].tenant);
+        int64_t age = retention_max_age(p->rules, p->items[i].tenant);
 
         if (age == 0 || p->gone[i] || p->items[i].fixed ||
             p->items[i].time.last_ns >= p->space.now_ns - age)

@@ -67,6 +67,8 @@ struct retention_pick {
 
 /* Does any rule let segments go to make room? Age alone does not. */
 bool retention_has_bytes(const struct retention_rules *rules);
+/* How old a tenant's rows may become; 0: for ever. */
+int64_t retention_max_age(const struct retention_rules *rules, struct str tenant);
 /* The limit in force on a volume of that size; 0: none. */
 uint64_t retention_limit(const struct retention_rules *rules, uint64_t volume_bytes);
 

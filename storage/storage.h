@@ -218,6 +218,13 @@ enum {
     STORAGE_LEAVING_MAX = 16,
 };
 
+/* A piece of what answers lack. */
+struct storage_lacking {
+    struct str tenant, service, file; /* service empty: not known, or several */
+    struct time_span time;
+    uint64_t bytes; /* about */
+};
+
 struct storage_usage {
     uint64_t limit, used, peak; /* of the data directory, reserved blocks; limit 0: none */
     uint64_t volume_bytes, volume_available;
@@ -229,6 +236,8 @@ struct storage_usage {
     uint64_t growth_per_day; /* mean of the last seven days that have data, without today */
     struct storage_leaving leaving[STORAGE_LEAVING_MAX];
     uint32_t leaving_count;
+    struct storage_lacking *missing;
+    uint32_t missing_count;
 };
 
 /* Walks all segments: for people, not for every second. */

@@ -192,6 +192,11 @@ int storage_load_missing(struct storage *s, struct err *err);
 void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
                           struct str service, struct time_span time, struct storage_missing *out);
 
+/* The same for storage_stats() and, with the lock taken here, for storage_usage(). */
+void storage_count_missing(const struct storage *s, struct storage_stats *out);
+int storage_list_missing(struct storage *s, struct arena *arena, struct storage_usage *out,
+                         struct err *err);
+
 /* Reads all of a segment; what is damaged is logged and noted. How many services are. */
 uint32_t storage_find_damage(struct segment *seg);
 /* Notes and logs it, the first time. */

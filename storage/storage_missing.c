@@ -1,10 +1,13 @@
 /*
  * What answers lack: segments in quarantine/, known for as long as they lie there unless the
- * log or other segments hold all of their heads, and
- * datasets that could not be read. A question says which of it would have been its own.
+ * log or other segments hold all of their heads, and datasets that could not be read. A
+ * question says which of it would have been its own.
  */
 #include "storage/storage_internal.h"
 
+#include "storage/segment_format.h"
+
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -144,45 +147,171 @@ void storage_missing_join(struct storage_missing *to, const struct storage_missi
     to->bytes = larger(to->bytes, other->bytes);
 }
 
-/* What a repair could not save. */
-static void find_parts(const struct missing_item *item, struct str service, struct time_span time,
-                       struct storage_missing *out)
-{
-    for (uint32_t i = 0; i < item->part_count; i++) {
-        const struct missing_part *part = &item->parts[i];
+/* One piece of what is missing; `service` empty: it is not known which. */
+typedef void (*piece_fn)(void *ctx, const struct missing_item *item, struct str service,
+                         struct time_span time, uint64_t bytes);
 
-        if ((service.len == 0 || str_eq(service, part->service)) && overlaps(part->time, time))
-            storage_missing_add(out, &(struct storage_missing){
-                                         .datasets = 1, .bytes = part->bytes, .time = part->time});
+static void each_piece_of(const struct storage *s, const struct missing *m, piece_fn fn, void *ctx)
+{
+    int64_t now = clock_now_ns(s->o.clock);
+
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct missing_item *item = &m->items[i];
+        int64_t age = retention_max_age(&s->o.retention, item->tenant);
+
+        if (age > 0 && now - item->time.last_ns > age)
+            continue; /* by now it would have been deleted */
+        for (uint32_t k = 0; item->elsewhere && k < item->part_count; k++)
+            fn(ctx, item, item->parts[k].service, item->parts[k].time, item->parts[k].bytes);
+        if (!item->elsewhere)
+            fn(ctx, item, STR(""), item->time, item->bytes);
     }
 }
 
-static void find_in(const struct missing *m, const struct str *tenants, uint32_t tenant_count,
-                    struct str service, struct time_span time, struct storage_missing *out)
+static void each_piece(const struct storage *s, piece_fn fn, void *ctx)
 {
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct missing_item *item = &m->items[i];
-        bool asked = false;
+    each_piece_of(s, &s->missing, fn, ctx);
+    each_piece_of(s, &s->left_behind, fn, ctx);
+}
 
-        for (uint32_t t = 0; t < tenant_count; t++)
-            asked = asked || str_eq(tenants[t], item->tenant);
-        if (asked && item->elsewhere)
-            find_parts(item, service, time, out);
-        else if (asked && overlaps(item->time, time))
-            storage_missing_add(out, &(struct storage_missing){
-                                         .segments = 1, .bytes = item->bytes, .time = item->time});
-    }
+struct finding {
+    const struct str *tenants;
+    uint32_t tenant_count;
+    struct str service;
+    struct time_span time;
+    struct storage_missing *out;
+};
+
+static void find_piece(void *ctx, const struct missing_item *item, struct str service,
+                       struct time_span time, uint64_t bytes)
+{
+    struct finding *f = ctx;
+    bool asked = false;
+
+    for (uint32_t t = 0; t < f->tenant_count; t++)
+        asked = asked || str_eq(f->tenants[t], item->tenant);
+    if (!asked || !overlaps(time, f->time) ||
+        (service.len > 0 && f->service.len > 0 && !str_eq(service, f->service)))
+        return;
+    storage_missing_add(f->out, &(struct storage_missing){.segments = service.len == 0,
+                                                          .datasets = service.len > 0,
+                                                          .bytes = bytes,
+                                                          .time = time});
 }
 
 void storage_find_missing(const struct storage *s, const struct str *tenants, uint32_t tenant_count,
                           struct str service, struct time_span time, struct storage_missing *out)
 {
+    struct finding f = {tenants, tenant_count, service, time, out};
+
     if (s->missing.logs > 0 && time.first_ns <= s->missing.logs_until_ns)
         storage_missing_add(out, &(struct storage_missing){.logs = s->missing.logs,
                                                            .bytes = s->missing.logs_bytes,
                                                            .time = {0, s->missing.logs_until_ns}});
-    find_in(&s->missing, tenants, tenant_count, service, time, out);
-    find_in(&s->left_behind, tenants, tenant_count, service, time, out);
+    each_piece(s, find_piece, &f);
+}
+
+struct counting {
+    const struct missing_item *last;
+    struct storage_stats *out;
+};
+
+static void count_piece(void *ctx, const struct missing_item *item, struct str service,
+                        struct time_span time, uint64_t bytes)
+{
+    struct counting *c = ctx;
+
+    (void)service;
+    (void)time;
+    c->out->segments_quarantined += item != c->last;
+    c->out->missing_bytes += bytes;
+    c->last = item;
+}
+
+void storage_count_missing(const struct storage *s, struct storage_stats *out)
+{
+    struct counting c = {NULL, out};
+
+    each_piece(s, count_piece, &c);
+    out->logs_quarantined = s->missing.logs;
+    for (uint32_t i = 0; i < s->segment_count; i++)
+        out->datasets_damaged += segment_damaged_services(s->segments[i]);
+}
+
+struct listing {
+    struct arena *arena;
+    struct storage_lacking *items; /* NULL: only counted */
+    uint32_t count, cap;           /* a question may find damage between counting and listing */
+    bool failed;
+};
+
+static struct str keep(struct listing *l, struct str text)
+{
+    char *copy = arena_strndup(l->arena, text.p, text.len);
+
+    l->failed = l->failed || !copy;
+    return copy ? (struct str){copy, text.len} : STR("");
+}
+
+static void list_one(struct listing *l, struct storage_lacking one)
+{
+    if (l->items && l->count == l->cap)
+        return;
+    if (l->items) {
+        one.tenant = keep(l, one.tenant);
+        one.service = keep(l, one.service);
+        one.file = keep(l, one.file);
+        l->items[l->count] = one;
+    }
+    l->count++;
+}
+
+static void list_piece(void *ctx, const struct missing_item *item, struct str service,
+                       struct time_span time, uint64_t bytes)
+{
+    list_one(ctx, (struct storage_lacking){item->tenant, service, item->file, time, bytes});
+}
+
+static void list_damaged(struct listing *l, const struct segment *seg)
+{
+    const struct segment_meta *m = segment_meta(seg);
+    char path[SEGMENT_PATH_MAX];
+
+    segment_path(m->tenant, m->day, m->id, m->level, SEGMENT_FILE_AGG, path);
+    for (uint32_t i = 0; i < segment_service_count(seg); i++) {
+        struct time_span time;
+        struct str service = segment_service_name(seg, i, &time);
+
+        if (segment_is_damaged(seg, i))
+            list_one(l, (struct storage_lacking){m->tenant, service, str_from(path), time,
+                                                 segment_share_bytes(seg, i)});
+    }
+}
+
+static void list_all(const struct storage *s, struct listing *l)
+{
+    l->count = 0;
+    each_piece(s, list_piece, l);
+    for (uint32_t i = 0; i < s->segment_count; i++)
+        if (segment_damaged_services(s->segments[i]) > 0)
+            list_damaged(l, s->segments[i]);
+}
+
+int storage_list_missing(struct storage *s, struct arena *arena, struct storage_usage *out,
+                         struct err *err)
+{
+    struct listing l = {.arena = arena};
+
+    mutex_lock(&s->mu);
+    list_all(s, &l);
+    l.cap = l.count;
+    l.items = arena_array(arena, struct storage_lacking, (size_t)l.count + 1);
+    if (l.items)
+        list_all(s, &l);
+    mutex_unlock(&s->mu);
+    out->missing = l.items;
+    out->missing_count = l.count;
+    return l.items && !l.failed ? 0 : err_set(err, ERR_NOMEM, "no memory to list what is missing");
 }
 
 /* ---- datasets that cannot be read ---- */

@@ -330,18 +330,13 @@ int storage_probe(struct storage *s, struct err *err)
 void storage_stats(struct storage *s, struct storage_stats *out)
 {
     struct dedup_stats retries;
-    uint32_t left_behind;
-
     memset(out, 0, sizeof(*out));
     wal_stats(s->wal, &out->wal);
     storage_fill_disk(s, out);
     mutex_lock(&s->mu);
     out->heads = s->head_count;
     out->segments = s->segment_count;
-    out->missing_bytes = missing_bytes(&s->missing, &out->segments_quarantined);
-    out->missing_bytes += missing_bytes(&s->left_behind, &left_behind);
-    out->segments_quarantined += left_behind;
-    out->logs_quarantined = s->missing.logs;
+    storage_count_missing(s, out);
     for (uint32_t i = 0; i < s->head_count; i++) {
         mutex_lock(&s->heads[i]->mu);
         out->head_rows += s->heads[i]->rows.count;
@@ -354,7 +349,6 @@ void storage_stats(struct storage *s, struct storage_stats *out)
         out->segment_bytes += m->agg_bytes + m->smp_bytes;
         out->segment_rows += m->rows;
         out->segment_samples += m->samples;
-        out->datasets_damaged += segment_damaged_services(s->segments[i]);
     }
     out->doomed = s->doomed_count;
     mutex_unlock(&s->mu);

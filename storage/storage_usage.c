@@ -276,6 +276,8 @@ int storage_usage(struct storage *s, struct arena *arena, struct storage_usage *
         find_leaving(s, segments, count, out);
         rc = keep_texts(out, arena, err);
     }
+    if (rc == 0)
+        rc = storage_list_missing(s, arena, out, err);
     for (uint32_t i = 0; i < count; i++)
         segment_unref(segments[i]);
     free(segments);

@@ -244,6 +244,8 @@ def test_damage_of_a_whole_segment_is_set_aside_and_every_answer_says_so(store, 
             for service in SERVICES:
                 reply = store.ask(server, service)
                 assert ticks(reply) == 0 and missing(reply)["segments"] == 1, name
+            (told,) = json.loads(server.get("/api/v1/storage").text)["data"]["missing"]
+            assert told["tenant"] == "anonymous" and told["service"] is None and told["bytes"] > 0
             assert server.stop() == 0
             assert server.log().count("damaged segment set aside") == 1, name
             assert server.log().count("answers lack what") == start + 1, name

@@ -3,6 +3,7 @@
 
 #include "storage/segment_format.h"
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
 
@@ -118,6 +119,58 @@ static void test_what_was_taken_out_of_quarantine_is_missing_no_more(void **stat
     assert_int_equal(storage_step_missing(w.s, &err), 1);
     assert_int_equal(damage_ask(&w, STR("anonymous"), damage_day).missing.segments, 0);
     assert_int_equal(storage_step_missing(w.s, &err), 0);
+    damage_world_release(&w);
+}
+
+static void test_what_retention_would_have_deleted_is_not_missing(void **state)
+{
+    char path[SEGMENT_PATH_MAX];
+    struct damage_world w;
+
+    (void)state;
+    damage_world_init(&w);
+    w.o.retention.max_age_ns = 3 * NS_PER_DAY;
+    damage_path(&w, 0, SEGMENT_FILE_AGG, path);
+    damage_world_close_without_log(&w);
+    damage_flip(w.fs, path, 20);
+    damage_world_open(&w);
+    assert_int_equal(damage_ask(&w, STR("anonymous"), damage_day).missing.segments, 1);
+    clock_fake_advance(&w.clock, 5 * NS_PER_DAY);
+    assert_int_equal(damage_ask(&w, STR("anonymous"), damage_day).missing.segments, 0);
+    assert_int_equal(damage_stats(&w).segments_quarantined, 0);
+    damage_world_release(&w);
+}
+
+static void test_what_is_missing_can_be_listed(void **state)
+{
+    struct storage_usage usage;
+    char path[SEGMENT_PATH_MAX];
+    struct damage_world w;
+    struct arena arena;
+    struct err err;
+
+    (void)state;
+    damage_world_init(&w);
+    damage_path(&w, 0, SEGMENT_FILE_SMP, path);
+    damage_world_close_without_log(&w);
+    damage_flip(w.fs, path, SEGMENT_HEADER_BYTES + 3);
+    damage_world_open(&w);
+    arena_init(&arena, SIZE_MAX);
+    assert_int_equal(storage_usage(w.s, &arena, &usage, &err), 0);
+    assert_int_equal(usage.missing_count, 0); /* nobody has met it yet */
+    (void)damage_totals(&w, damage_selectors[0]);
+    assert_int_equal(storage_usage(w.s, &arena, &usage, &err), 0);
+    assert_int_equal(usage.missing_count, 1);
+    assert_true(str_eq(usage.missing[0].service, STR("svc-a")));
+    assert_true(usage.missing[0].bytes > 0);
+    damage_world_close(&w);
+    damage_flip(w.fs, path, 20); /* now the segment as a whole */
+    damage_world_open(&w);
+    assert_int_equal(storage_usage(w.s, &arena, &usage, &err), 0);
+    assert_int_equal(usage.missing_count, 1);
+    assert_int_equal(usage.missing[0].service.len, 0);
+    assert_true(str_starts(usage.missing[0].file, STR("quarantine/")));
+    arena_release(&arena);
     damage_world_release(&w);
 }
 
@@ -434,6 +487,8 @@ int main(void)
         cmocka_unit_test(test_only_questions_about_its_tenant_and_time_lack_it),
         cmocka_unit_test(test_a_segment_whose_rows_are_in_the_log_is_not_missing),
         cmocka_unit_test(test_what_was_taken_out_of_quarantine_is_missing_no_more),
+        cmocka_unit_test(test_what_retention_would_have_deleted_is_not_missing),
+        cmocka_unit_test(test_what_is_missing_can_be_listed),
         cmocka_unit_test(test_what_cannot_be_set_aside_is_missing_all_the_same),
         cmocka_unit_test(test_a_flipped_bit_in_a_section_costs_at_most_its_service_and_is_told),
         cmocka_unit_test(test_damaged_rows_cost_their_service_unless_sums_do),
