@@ -37,6 +37,6 @@ void *stable_array_add(struct stable_array *a)
         if (!a->blocks[block])
             return NULL;
     }
-    a->count++;
+    __atomic_store_n(&a->count, a->count + 1, __ATOMIC_RELEASE);
     return stable_array_at(a, a->count - 1);
 }

@@ -6,7 +6,8 @@
  * So an item with an index below a count that was published under the
  * owner's lock may be read without it while the owner adds others.
  *
- * Threads: one writer at a time; readers as above.
+ * Threads: one writer at a time; readers as above. `count` is the writer's, or is read under the
+ * owner's lock; others ask stable_array_count(), which may be ahead of what they may read.
  */
 #ifndef BASE_STABLE_ARRAY_H
 #define BASE_STABLE_ARRAY_H
@@ -47,6 +48,11 @@ static inline void *stable_array_at(const struct stable_array *a, uint32_t index
     struct stable_place at = stable_array_place(index);
 
     return a->blocks[at.block] + (size_t)at.offset * a->item_size;
+}
+
+static inline uint32_t stable_array_count(const struct stable_array *a)
+{
+    return __atomic_load_n(&a->count, __ATOMIC_ACQUIRE);
 }
 
 /* Bytes that the next stable_array_add() will allocate: usually 0. */

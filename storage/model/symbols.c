@@ -71,11 +71,11 @@ size_t symbols_bytes(const struct symbols *s)
 struct symbols_counts symbols_counts(const struct symbols *s)
 {
     return (struct symbols_counts){
-        .strings = s->tables[STRINGS].count,
-        .functions = s->tables[FUNCTIONS].count,
-        .mappings = s->tables[MAPPINGS].count,
-        .locations = s->tables[LOCATIONS].count,
-        .nodes = s->tables[NODES].count,
+        .strings = stable_array_count(&s->tables[STRINGS]),
+        .functions = stable_array_count(&s->tables[FUNCTIONS]),
+        .mappings = stable_array_count(&s->tables[MAPPINGS]),
+        .locations = stable_array_count(&s->tables[LOCATIONS]),
+        .nodes = stable_array_count(&s->tables[NODES]),
     };
 }
 

@@ -60,6 +60,7 @@ struct symbols_counts {
 struct symbols *symbols_new(size_t bytes_max);
 void symbols_free(struct symbols *s); /* NULL is fine */
 size_t symbols_bytes(const struct symbols *s);
+/* Also while another thread adds: at least what is published. */
 struct symbols_counts symbols_counts(const struct symbols *s);
 
 /* Reading: `id` must be below the count. */
