@@ -2,10 +2,12 @@
 #include "storage/storage_internal.h"
 
 #include "storage/segment_format.h"
+#include "storage/wal_format.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fs.h"
 
 #include "tests/support/damage_world.h"
 #include "tests/support/fs_fault.h"
@@ -189,6 +191,76 @@ static void test_what_cannot_be_set_aside_is_missing_all_the_same(void **state)
     assert_true(fs_fault_failed(w.fs) > 0);
     assert_int_equal(damage_ask(&w, STR("anonymous"), damage_day).missing.segments, 1);
     fs_fault_fail_never(w.fs);
+    damage_world_release(&w);
+}
+
+/* Where the payload of the only evict record in the log starts. */
+static uint64_t find_evict_record(struct damage_world *w, uint32_t epoch)
+{
+    static char data[8 << 20];
+    struct wal_record record;
+    char path[WAL_PATH_MAX];
+    struct fs_file *f;
+    size_t got = 0;
+
+    wal_path(epoch, path);
+    if (fs_open(w->fs, path, FS_READ, &f, NULL) != 0)
+        return 0;
+    assert_int_equal(fs_pread(f, data, sizeof(data), 0, &got, NULL), 0);
+    fs_close(f);
+    for (uint64_t at = WAL_HEADER_BYTES;
+         wal_record_get((struct str){data, got}, at, epoch, &record);
+         at += wal_record_size(record.payload.len))
+        if (record.type == WAL_EVICT)
+            return at + WAL_RECORD_BYTES;
+    return 0;
+}
+
+static void evict_all(struct damage_world *w)
+{
+    struct err err;
+
+    for (int i = 0; i < 4; i++) {
+        clock_fake_advance(&w->clock, 60 * NS_PER_S);
+        assert_true(storage_step_evict(w->s, &err) >= 0);
+        while (storage_step_commit(w->s, true, &err) > 0)
+            ;
+        (void)storage_step_unlink(w->s, &err);
+    }
+    assert_int_equal(w->s->segment_count, 0);
+}
+
+static void test_a_damaged_evict_record_is_told_and_its_rows_go_again(void **state)
+{
+    struct damage_world w;
+    const struct time_span ever = {0, INT64_MAX};
+    char path[WAL_PATH_MAX];
+    uint64_t at = 0;
+    uint32_t epoch;
+    struct err err;
+
+    (void)state;
+    damage_world_init(&w);
+    damage_world_close(&w);
+    w.o.retention.max_age_ns = 2 * NS_PER_DAY;
+    damage_world_open(&w);
+    clock_fake_advance(&w.clock, 5 * NS_PER_DAY);
+    evict_all(&w);
+    damage_push(&w, 1); /* the log knows that what comes before is durable */
+    assert_int_equal(storage_close(w.s, INT64_MIN, &err), 0);
+    for (epoch = 1; epoch < 9 && at == 0; epoch++)
+        at = find_evict_record(&w, epoch);
+    assert_true(at > 0);
+    wal_path(epoch - 1, path);
+    damage_flip(w.fs, path, at + 3);
+    damage_world_open(&w);
+    assert_int_equal(w.recovery.wal.files_quarantined, 1);
+    /* The simulated disk's clock began at 0: that is when the file was found damaged. */
+    assert_int_equal(damage_ask(&w, STR("anonymous"), ever).missing.logs, 1);
+    assert_int_equal(damage_stats(&w).logs_quarantined, 1);
+    damage_seal(&w);
+    evict_all(&w);
+    assert_int_equal(damage_ask(&w, STR("anonymous"), damage_day).names, 0);
     damage_world_release(&w);
 }
 
@@ -490,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_what_retention_would_have_deleted_is_not_missing),
         cmocka_unit_test(test_what_is_missing_can_be_listed),
         cmocka_unit_test(test_what_cannot_be_set_aside_is_missing_all_the_same),
+        cmocka_unit_test(test_a_damaged_evict_record_is_told_and_its_rows_go_again),
         cmocka_unit_test(test_a_flipped_bit_in_a_section_costs_at_most_its_service_and_is_told),
         cmocka_unit_test(test_damaged_rows_cost_their_service_unless_sums_do),
         cmocka_unit_test(test_a_disk_that_cannot_be_read_is_missing_not_an_error),
