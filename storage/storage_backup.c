@@ -80,9 +80,12 @@ static void put_segment(const struct segment_meta *m, struct buf *text)
 
 static void put_list(struct storage *s, struct buf *text)
 {
+    struct storage_stats lost = {0};
+
+    storage_count_missing(s, &lost);
     (void)buf_printf(text, "lsn %" PRIu64 "\nid %016" PRIx64 "\nmissing %u\n",
                      wal_durable_lsn(s->wal), s->backup.id,
-                     s->missing.count + s->left_behind.count + s->missing.logs);
+                     lost.segments_quarantined + lost.logs_quarantined);
     wal_list(s->wal, text);
     for (uint32_t i = 0; i < s->backup.count; i++)
         put_segment(segment_meta(s->backup.segments[i]), text);
