@@ -71,6 +71,11 @@ void segment_reading_close(struct segment_reading *r); /* zeroes are fine */
 int segment_sections(struct segment_reading *agg, struct arena *arena, struct segment_section **out,
                      struct err *err);
 
+/* The one of a kind and service: ERR_CORRUPT without exactly one, ERR_UNSUPPORTED if it is newer.
+ */
+int segment_section_find(const struct segment_reading *agg, const struct segment_section *sections,
+                         uint32_t kind, uint32_t service, const struct segment_section **out,
+                         struct err *err);
 /* Stored bytes, checked. */
 int segment_section_read(struct segment_reading *agg, const struct segment_section *s,
                          struct arena *arena, struct str *stored, struct err *err);
