@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,6 +151,13 @@ int thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *a
     (void)snprintf(short_name, sizeof(short_name), "%s", name);
     (void)pthread_setname_np(*out, short_name);
     return 0;
+}
+
+void thread_disk_patience(bool last)
+{
+    enum { WHO_PROCESS = 1, BEST_EFFORT = 2, CLASS_SHIFT = 13, LOWEST = 7 };
+
+    (void)syscall(SYS_ioprio_set, WHO_PROCESS, 0, last ? BEST_EFFORT << CLASS_SHIFT | LOWEST : 0);
 }
 
 void thread_join(pthread_t t)

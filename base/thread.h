@@ -63,6 +63,12 @@ bool cond_wait_for(struct cond *c, struct mutex *m, int64_t timeout_ns);
 /* Processors that are online; at least 1. */
 unsigned int cpu_count(void);
 
+/*
+ * The calling thread's place in the queue to the disk: last of all that share it fairly, or
+ * the usual one (ioprio_set(2), best effort 7). Where that is not allowed nothing changes.
+ */
+void thread_disk_patience(bool last);
+
 /* `name` is what top shows; at most 15 bytes are used. All signals are blocked in it. */
 int thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg,
                  struct err *err);

@@ -111,9 +111,13 @@ static void *seal_loop(void *arg)
 /* What can wait: in this order, each in small steps. */
 static void *background_loop(void *arg)
 {
-    static int (*const steps[])(struct storage * s, struct err * err) = {
-        storage_step_space,  storage_step_evict, storage_step_unlink, storage_step_missing,
-        storage_step_backup, storage_step_scrub, storage_step_compact};
+    static const struct {
+        int (*run)(struct storage *s, struct err *err);
+        bool patient; /* reads and writes much that nobody waits for */
+    } steps[] = {{storage_step_space, false},  {storage_step_evict, false},
+                 {storage_step_unlink, false}, {storage_step_missing, false},
+                 {storage_step_backup, false}, {storage_step_scrub, true},
+                 {storage_step_compact, true}};
     static struct log_limit limit;
     struct storage *s = arg;
 
@@ -123,7 +127,10 @@ static void *background_loop(void *arg)
         for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
             uint64_t held_back;
             struct err err;
-            int rc = steps[i](s, &err);
+            int rc;
+
+            thread_disk_patience(steps[i].patient);
+            rc = steps[i].run(s, &err);
 
             did = did || rc > 0;
             if (rc < 0 && !atomic_load(&s->stopping) &&
