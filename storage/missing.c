@@ -109,12 +109,21 @@ static struct missing_item *add(struct missing *m, const struct segment_name *na
     return item;
 }
 
+static void count(struct missing_item *item, bool agg, uint64_t bytes)
+{
+    uint64_t *of_file = agg ? &item->agg_bytes : &item->smp_bytes;
+
+    if (bytes > *of_file)
+        *of_file = bytes;
+    item->bytes = item->agg_bytes + item->smp_bytes;
+}
+
 void missing_add(struct missing *m, const char *path, uint64_t bytes)
 {
     struct segment_name name;
 
     if (segment_path_parse(path, &name))
-        add(m, &name, str_from(path))->bytes += bytes;
+        count(add(m, &name, str_from(path)), true, bytes);
 }
 
 /* The rows' time and heads, if what says so is sound and speaks of this day. */
@@ -162,7 +171,7 @@ static int each_file(void *ctx, const char *name, const struct fs_stat *st, stru
     struct segment_name parsed;
     struct missing_item *item;
 
-    bool log = is_log(str_from(name));
+    bool log = is_log(str_from(name)), agg;
 
     (void)err;
     if (!st->is_dir && str_ends(str_from(name), STR(".missing")))
@@ -176,8 +185,9 @@ static int each_file(void *ctx, const char *name, const struct fs_stat *st, stru
         return 0;
     (void)snprintf(path, sizeof(path), FOLDER "/%.*s", FS_PATH_MAX - 16, name);
     item = add(w->into, &parsed, str_from(path));
-    item->bytes += st->size;
-    if (str_find(str_from(name), STR(".agg")) != SIZE_MAX)
+    agg = str_ends(without_number(str_from(name)), STR(".agg"));
+    count(item, agg, st->size);
+    if (agg)
         look_inside(w->into, item, w->blobs, path);
     return 0;
 }

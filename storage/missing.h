@@ -32,8 +32,9 @@ struct fs;
 struct missing_item {
     struct str tenant, file; /* the first of its files */
     struct segment_id id;
-    struct time_span time;                /* of its rows; of the day when nothing says more */
-    uint64_t bytes;                       /* of its files */
+    struct time_span time; /* of its rows; of the day when nothing says more */
+    uint64_t bytes;        /* of both files; copies of one count once */
+    uint64_t agg_bytes, smp_bytes;
     const struct segment_source *sources; /* the heads it held; none: not known */
     uint32_t source_count;
     bool elsewhere; /* the store's word: all of its heads are in the log or in other segments */

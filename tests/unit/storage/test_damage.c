@@ -62,6 +62,48 @@ static void test_a_segment_set_aside_is_missing_over_restarts(void **state)
     damage_world_release(&w);
 }
 
+struct cutting {
+    struct damage_world *w;
+    uint64_t bytes; /* of both files */
+    uint32_t cuts;
+};
+
+static void look_after_cut(void *ctx, const struct fs_fault_call *call)
+{
+    struct cutting *c = ctx;
+    struct damage_world after = *c->w;
+
+    after.fs = fs_fault_after_cut(call->fs, c->cuts++);
+    after.o.fs = after.fs;
+    damage_world_open(&after);
+    assert_int_equal(damage_ask(&after, STR("anonymous"), damage_day).missing.segments, 1);
+    assert_int_equal(damage_stats(&after).missing_bytes, c->bytes);
+    damage_world_close(&after);
+    fs_free(after.fs);
+}
+
+static void test_cut_off_while_it_is_set_aside_neither_file_is_lost(void **state)
+{
+    const struct segment_meta *m;
+    char path[SEGMENT_PATH_MAX];
+    struct damage_world w;
+    struct cutting c = {&w, 0, 0};
+
+    (void)state;
+    damage_world_init(&w);
+    damage_path(&w, 0, SEGMENT_FILE_AGG, path);
+    m = segment_meta(w.s->segments[0]);
+    c.bytes = m->agg_bytes + m->smp_bytes;
+    damage_world_close_without_log(&w);
+    damage_flip(w.fs, path, 20);
+    fs_fault_on_call(w.fs, FS_FAULT_CHANGES, look_after_cut, &c);
+    damage_world_open(&w);
+    fs_fault_on_call(w.fs, FS_FAULT_CHANGES, NULL, NULL);
+    assert_true(c.cuts > 5);
+    assert_int_equal(damage_stats(&w).missing_bytes, c.bytes);
+    damage_world_release(&w);
+}
+
 static void test_only_questions_about_its_tenant_and_time_lack_it(void **state)
 {
     struct time_span before = {0, DAMAGE_DAY_NS - 1};
@@ -354,7 +396,9 @@ static void test_damaged_rows_cost_their_service_unless_sums_do(void **state)
     damage_flip(w.fs, path, size - 3);
     damage_world_open(&w);
     last = damage_totals(&w, damage_selectors[DAMAGE_SERVICES - 1]);
-    assert_true(last.tree == 0 && last.missing.datasets >= 1);
+    assert_true(last.tree == 0 && last.profile == 0 && last.missing.datasets == 1);
+    assert_true(last.series == 0); /* nor what was read before the damage was met */
+    assert_true(damage_totals(&w, "{}").series == whole[0].series + whole[1].series);
     assert_true(last.missing.time.first_ns >= DAMAGE_DAY_NS && last.missing.bytes > 0);
     assert_true(damage_totals(&w, damage_selectors[1]).tree == whole[1].tree);
     damage_world_release(&w);
@@ -530,6 +574,7 @@ static void test_nothing_is_read_again_when_it_is_off(void **state)
 static void test_a_segment_that_leaves_while_it_is_read_again_is_not_damaged(void **state)
 {
     struct damage_world w;
+    struct err err;
 
     (void)state;
     damage_world_init(&w);
@@ -542,10 +587,14 @@ static void test_a_segment_that_leaves_while_it_is_read_again_is_not_damaged(voi
     scrub_for(&w, 1);
     assert_non_null(w.s->scrub);
     clock_fake_advance(&w.clock, 3 * NS_PER_DAY);
-    compact(&w);
+    for (int i = 0; i < 20 && w.s->segment_count > 1; i++) {
+        clock_fake_advance(&w.clock, 10 * NS_PER_S);
+        assert_true(storage_step_compact(w.s, &err) >= 0);
+    }
     assert_int_equal(w.s->segment_count, 1);
-    for (uint32_t i = 0; i < w.s->doomed_count; i++)
-        assert_true(w.s->doomed[i].unlinked); /* not held up by who reads again */
+    assert_int_equal(storage_step_unlink(w.s, &err), 1);
+    assert_non_null(w.s->scrub);
+    assert_int_equal(w.s->doomed_count, 0); /* reading again keeps no files */
     scrub_for(&w, 3);
     assert_int_equal(damage_stats(&w).scrub_findings, 0);
     damage_world_release(&w);
@@ -556,6 +605,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_sound_store_lacks_nothing),
         cmocka_unit_test(test_a_segment_set_aside_is_missing_over_restarts),
+        cmocka_unit_test(test_cut_off_while_it_is_set_aside_neither_file_is_lost),
         cmocka_unit_test(test_only_questions_about_its_tenant_and_time_lack_it),
         cmocka_unit_test(test_a_segment_whose_rows_are_in_the_log_is_not_missing),
         cmocka_unit_test(test_what_was_taken_out_of_quarantine_is_missing_no_more),
