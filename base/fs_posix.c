@@ -190,11 +190,17 @@ static int posix_link(struct fs *fs, const char *from, const char *to, struct er
 static int posix_link_from(struct fs *fs, struct fs *other, const char *from, const char *to,
                            struct err *err)
 {
+    int os_errno, rc;
+
     if (linkat(root_of(other), from, root_of(fs), to, 0) == 0)
         return 0;
-    if (errno == EXDEV || errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
-        return err_set(err, ERR_UNSUPPORTED, "link '%s': %s", from, strerror(errno));
-    return err_io(err, "link", from);
+    os_errno = errno;
+    rc = err_io(err, "link", from);
+    if (os_errno != EXDEV && os_errno != EPERM && os_errno != EOPNOTSUPP && os_errno != EMLINK)
+        return rc;
+    if (err)
+        err->code = ERR_UNSUPPORTED;
+    return ERR_UNSUPPORTED;
 }
 
 static int posix_unlink(struct fs *fs, const char *path, struct err *err)
