@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/tenant.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -19,14 +20,14 @@
 #define MAX_BYTES ".retention.max_bytes"
 #define MAX_AGE ".retention.max_age"
 
-enum { TENANTS_MAX = 10000 };
+enum { FILE_TENANTS_MAX = 10000 };
 
 static struct config_tenant *find_or_add(struct config *c, struct str name)
 {
     for (uint32_t i = 0; i < c->tenant_count; i++)
         if (str_eq(str_from(c->tenants[i].name), name))
             return &c->tenants[i];
-    if (c->tenant_count == TENANTS_MAX)
+    if (c->tenant_count == FILE_TENANTS_MAX)
         return NULL;
     c->tenants = realloc(c->tenants, (c->tenant_count + 1) * sizeof(*c->tenants));
     check(c->tenants);
@@ -53,7 +54,11 @@ int config_tenant_note(struct config *c, const char *name, const char *text, con
     if ((!bytes && !age) || end <= strlen(PREFIX))
         return refuse(err, where, name,
                       "a tenant has the options retention.max_bytes and retention.max_age");
-    struct config_tenant *t = find_or_add(c, str_slice(whole, strlen(PREFIX), end));
+    struct str id = str_slice(whole, strlen(PREFIX), end);
+    struct err why;
+    if (tenant_valid(id, &why) != 0)
+        return refuse(err, where, name, why.msg);
+    struct config_tenant *t = find_or_add(c, id);
     if (!t)
         return refuse(err, where, name, "more than 10000 tenants");
     if (bytes ? t->retention_max_bytes != 0 : t->retention_max_age != 0)

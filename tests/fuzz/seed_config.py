@@ -8,7 +8,7 @@ WHOLE = (
     "listen: 127.0.0.1:4040\ndata: /var/lib/flamekeep\nwal: {sync: group, max_bytes: 1GiB}\n",
     "wal.sync: interval\nlimits: reference-sizes\nlimits.samples_max: 5\nauth.multitenancy: true\n",
     "retention: {max_bytes: 80%, max_age: 90d}\ntenants:\n  team-a:\n    retention:\n"
-    "      {max_bytes: 20GiB, max_age: 30d}\n  'b c': {retention: {max_age: 1h}}\n",
+    "      {max_bytes: 20GiB, max_age: 30d}\n  b.c_(d): {retention: {max_age: 1h}}\n",
     "# nothing\n", "{}", "--- \nlog.level: debug\n...\n", "a: &x 1\nb: *x\n", "- 1\n", "x: !!int 1\n",
 )
 VALUES = ("1", "0", "true", "80%", "20GiB", "90d", "10ms", "text", '"q\\u00e9"')

@@ -203,6 +203,8 @@ static void test_retention_takes_bytes_or_a_part_and_tenants_of_the_file(void **
         "retention.max_bytes: 101%",
         "retention.policy: samples-first",
         "tenants: {a: {max_age: 1d}}",
+        "tenants: {'a b': {retention: {max_age: 1d}}}",
+        "tenants: {'b : {x': {retention: {max_age: 1d}}}",
         "tenants: {a: {retention: {max_bytes: much}}}",
         "tenants.a.retention.max_age: 1d\ntenants: {a: {retention: {max_age: 2d}}}",
     };
