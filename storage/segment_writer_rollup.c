@@ -42,6 +42,9 @@ void rollup_writer_end(struct rollup_writer *r)
         buf_release(&r->runs[i].bytes);
     r->runs = NULL;
     r->run_bytes = 0;
+    dense_free(&r->hour);
+    dense_free(&r->all);
+    dense_free(&r->flame);
 }
 
 void rollup_writer_free(struct rollup_writer *r)
@@ -60,11 +63,19 @@ void rollup_writer_free(struct rollup_writer *r)
     free(r);
 }
 
-bool dense_init(struct dense *d, uint32_t nodes, uint32_t types, struct arena *arena)
+void dense_free(struct dense *d)
 {
+    free(d->bits);
+    free(d->cells);
+    *d = (struct dense){0};
+}
+
+bool dense_init(struct dense *d, uint32_t nodes, uint32_t types)
+{
+    dense_free(d);
     d->words = (nodes + 63) / 64;
-    d->bits = arena_calloc(arena, d->words, sizeof(*d->bits));
-    d->cells = arena_calloc(arena, (size_t)nodes * types, sizeof(*d->cells));
+    d->bits = calloc(d->words + 1, sizeof(*d->bits));
+    d->cells = calloc((size_t)nodes * types + 1, sizeof(*d->cells));
     for (uint32_t t = 0; d->cells && t < types; t++)
         d->sum[t] = d->cells + (size_t)t * nodes;
     return d->bits && d->cells;
@@ -151,8 +162,8 @@ static int begin_vectors(struct rollup_writer *r, uint32_t node_count, struct er
     r->family_count = rollup_families(r->index, r->family_of);
     r->families = arena_calloc(r->arena, r->family_count, sizeof(*r->families));
     r->runs = arena_calloc(r->arena, (size_t)r->family_count * hours, sizeof(*r->runs));
-    if (!r->families || !r->runs || !dense_init(&r->hour, node_count, types, r->arena) ||
-        !dense_init(&r->all, node_count, types, r->arena)) {
+    if (!r->families || !r->runs || !dense_init(&r->hour, node_count, types) ||
+        !dense_init(&r->all, node_count, types)) {
         r->runs = NULL;
         return rollup_out_of_memory(err);
     }

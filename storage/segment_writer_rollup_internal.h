@@ -10,7 +10,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-/* Sums by type and node, and which nodes have any. All zero between uses. */
+/*
+ * Sums by type and node, and which nodes have any. All zero between uses. From calloc(): pages
+ * that no sum touches take no memory, and what is freed goes back at once.
+ */
 struct dense {
     value128 *sum[PROFILE_TYPES_MAX]; /* into cells */
     value128 *cells;
@@ -70,7 +73,8 @@ void rollup_writer_end(struct rollup_writer *r);
 
 int rollup_out_of_memory(struct err *err);
 
-bool dense_init(struct dense *d, uint32_t nodes, uint32_t types, struct arena *arena);
+bool dense_init(struct dense *d, uint32_t nodes, uint32_t types);
+void dense_free(struct dense *d); /* one that was never initialised is fine */
 /* What is set, ascending; *d is zero again. False: no memory. */
 bool dense_take(struct dense *d, uint32_t types, struct arena *arena, struct rollup_items *out);
 void dense_add(struct dense *d, const struct rollup_items *items);

@@ -221,13 +221,13 @@ static int put_hours(struct rollup_writer *r, uint32_t family, struct err *err)
 }
 
 /* The family's sum by flame node; the frameless root is nobody's. */
-static int put_by_flame(struct rollup_writer *r, const struct growing *g, struct rollup_vector *v,
+static int put_by_flame(struct rollup_writer *r, const uint32_t *flame_of, struct rollup_vector *v,
                         const struct rollup_items *items, uint64_t rows_bytes, struct err *err)
 {
     struct rollup_items out;
 
     for (uint32_t i = 0; i < items->count; i++) {
-        uint32_t id = g->flame_of[g->tree_of[items->ids[i]]];
+        uint32_t id = flame_of[items->ids[i]];
 
         if (id == 0)
             continue;
@@ -241,7 +241,7 @@ static int put_by_flame(struct rollup_writer *r, const struct growing *g, struct
     return rollup_put_vector(r, v, &out, rows_bytes, err);
 }
 
-static int put_family(struct rollup_writer *r, uint32_t family, const struct growing *g,
+static int put_family(struct rollup_writer *r, uint32_t family, const uint32_t *flame_of,
                       uint64_t flame_bytes, struct err *err)
 {
     const struct rollup_family *f = &r->families[family];
@@ -257,11 +257,11 @@ static int put_family(struct rollup_writer *r, uint32_t family, const struct gro
     arena_reset(&r->scratch);
     if (!dense_take(&r->all, types, &r->scratch, &items))
         return rollup_out_of_memory(err);
-    if ((rc = rollup_put_vector(r, &v, &items, f->chunk_bytes, err)) != 0 || !g)
+    if ((rc = rollup_put_vector(r, &v, &items, f->chunk_bytes, err)) != 0)
         return rc;
     /* The tree is read with it, so it has to pay too. */
     return put_by_flame(
-        r, g, &v, &items,
+        r, flame_of, &v, &items,
         f->chunk_bytes > flame_bytes * PAYS ? f->chunk_bytes - flame_bytes * PAYS : 0, err);
 }
 
@@ -280,22 +280,46 @@ static int put_totals(struct segment_writer *w, struct rollup_writer *r, struct 
     return segment_writer_section(w, SECTION_TOT, &w->raw, err);
 }
 
+/* The tree, and by node rank its flame node: only that is kept, the tree is large. */
+static int put_tree(struct segment_writer *w, const struct canonical *c, struct rollup_directory *d,
+                    struct buf *flm, uint32_t **flame_of, struct err *err)
+{
+    struct rollup_writer *r = w->rollups;
+    struct arena grown;
+    struct growing g = {.c = c, .arena = &grown};
+    struct flame flame;
+    int rc;
+
+    arena_init(&grown, arena_limit(r->arena));
+    if ((rc = grow(&g, err)) == 0 && (rc = number_flame(&g, &flame, err)) == 0 &&
+        (rc = put_flame(r, &flame, w->meta->level > 0, d, flm, err)) == 0) {
+        *flame_of = arena_array(r->arena, uint32_t, c->counts.nodes);
+        for (uint32_t n = 0; *flame_of && n < c->counts.nodes; n++)
+            (*flame_of)[n] = g.flame_of[g.tree_of[n]];
+        rc = *flame_of ? 0 : rollup_out_of_memory(err);
+    }
+    arena_release(&grown);
+    return rc;
+}
+
 static int put_vectors(struct segment_writer *w, struct rollup_writer *r, const struct canonical *c,
                        struct buf *flm, struct err *err)
 {
-    struct growing g = {.c = c, .arena = r->arena};
     struct rollup_directory d = {0};
-    struct flame flame;
-    uint32_t flames = 0;
+    uint32_t *flame_of, flames = 0;
     int rc;
 
-    if ((rc = grow(&g, err)) != 0 || (rc = number_flame(&g, &flame, err)) != 0 ||
-        (rc = put_flame(r, &flame, w->meta->level > 0, &d, flm, err)) != 0)
+    /* They hold nothing now, and the tree needs room. */
+    dense_free(&r->hour);
+    dense_free(&r->all);
+    if ((rc = put_tree(w, c, &d, flm, &flame_of, err)) != 0)
         return rc;
-    if (!dense_init(&r->flame, flame.node_count, r->types_max, r->arena))
+    if (!dense_init(&r->hour, r->node_count, r->types_max) ||
+        !dense_init(&r->all, r->node_count, r->types_max) ||
+        !dense_init(&r->flame, d.flame_nodes, r->types_max))
         return rollup_out_of_memory(err);
     for (uint32_t f = 0; rc == 0 && f < r->family_count; f++)
-        rc = put_family(r, f, &g, flm->len, err);
+        rc = put_family(r, f, flame_of, flm->len, err);
     if (rc != 0 || r->vector_count == 0)
         return rc;
     for (uint32_t i = 0; i < r->vector_count; i++)
