@@ -120,10 +120,12 @@ int manifest_parse(struct manifest *m, struct str text, struct err *err)
     size_t before = 0; /* bytes that the checksum is about */
     for (uint64_t n = 1; words_take_line(&rest, &line); n++) {
         uint64_t checksum;
-        if (words_take_key(&line, "checksum ")) {
+        if (n > 1 && words_take_key(&line, "checksum ")) {
             if (!words_take_number(&line, 16, &checksum) ||
                 checksum != checksum64(text.p, before) || rest.len > 0)
                 return err_set(err, ERR_CORRUPT, "line %" PRIu64 ": the checksum is wrong", n);
+            if (m->instance[0] == 0)
+                return err_set(err, ERR_CORRUPT, "no line names the instance");
             manifest_sort(m);
             return 0;
         }
