@@ -109,6 +109,9 @@ static bool parse_line(struct manifest *m, struct str line)
     }
     if (!words_take_key(&line, "instance ") || line.len != sizeof(m->instance) - 1)
         return false;
+    for (size_t i = 0; i < line.len; i++)
+        if (memchr("0123456789abcdef", line.p[i], 16) == NULL)
+            return false;
     memcpy(m->instance, line.p, line.len);
     m->instance[line.len] = 0;
     return true;

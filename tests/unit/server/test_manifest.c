@@ -71,6 +71,7 @@ static void test_what_is_no_manifest_is_refused(void **state)
                                         HEAD "file 1 -2 a\n",
                                         HEAD "other\n",
                                         HEAD "instance 12\n",
+                                        HEAD "instance 0123456789abcdef0123456789abcdeF\n",
                                         HEAD "time_ns 9223372036854775808\n"};
 
     (void)state;
