@@ -303,6 +303,12 @@ int app_healthcheck(const struct config *config)
     return EXIT_FAILED;
 }
 
+static void print_report(const struct buf *report)
+{
+    if (report->len > 0)
+        fwrite(report->data, 1, report->len, stdout);
+}
+
 /* Runs a job on the data directory of a server that is not running. */
 static int run_offline(const struct config *config, const char *name,
                        int (*job)(const struct config *config, struct fs *fs, const char *catalog,
@@ -319,7 +325,7 @@ static int run_offline(const struct config *config, const char *name,
         rc = err_set(&err, ERR_INVALID, "data: a path of %zu bytes", strlen(config->data));
     if (rc == 0)
         rc = job(config, fs, catalog, &report, &err);
-    fwrite(report.data, 1, report.len, stdout);
+    print_report(&report);
     if (rc != 0)
         fprintf(stderr, "flamekeep: %s: %s\n", name, err.msg);
     buf_release(&report);
@@ -369,7 +375,7 @@ int app_retention(const struct config *config)
     if (rc == 0)
         rc = storage_retention_report(app.fs, &app.retention, clock_now_ns(app.clock), &report,
                                       &err);
-    fwrite(report.data, 1, report.len, stdout);
+    print_report(&report);
     if (rc != 0)
         fprintf(stderr, "flamekeep: retention: %s\n", err.msg);
     buf_release(&report);
