@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/budget.h"
@@ -322,9 +323,11 @@ static bool wait_idle(struct http_server *s, int64_t timeout_ns)
 bool http_server_drain(struct http_server *s, int64_t timeout_ns)
 {
     atomic_store(&s->draining, true);
-    int fd = MHD_quiesce_daemon(s->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    /* Who connects from now on is refused; a worker may still hold it, so it is closed at the end.
+     */
+    s->listen_fd = MHD_quiesce_daemon(s->daemon);
+    if (s->listen_fd != MHD_INVALID_SOCKET)
+        (void)shutdown(s->listen_fd, SHUT_RDWR);
     if (wait_idle(s, timeout_ns))
         return true;
     log_warn("requests still running, canceling them", LOG_U64("count", http_server_in_flight(s)));
